@@ -1,0 +1,5 @@
+//! uploadfs.
+pub mod error;
+pub mod path;
+pub mod ranges;
+pub mod service;
