@@ -3,3 +3,4 @@ pub mod error;
 pub mod path;
 pub mod ranges;
 pub mod service;
+pub mod upload;

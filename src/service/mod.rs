@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use self::capability::{Capability, Flow, NamedAt, PartRules, SizePolicy};
+pub use self::capability::{Capability, EARLY_BYTES, Flow, NamedAt, OPEN_AFTER_BYTES, PartRules, SizePolicy};
 pub use self::payload::{Content, Payload, Sha1Digest};
 use crate::error::Result;
 use crate::path::RemotePath;
