@@ -64,6 +64,11 @@ pub enum Event {
     Again,
     /// Nothing moved for as long as a program may be kept waiting.
     Deadline,
+    /// The writer was killed: what it wrote is kept, and not published.
+    Interrupted {
+        /// What later commits are answered with until the file is reopened.
+        error: Error,
+    },
     /// A program opened the file for writing again: a failure is forgotten, the bytes are not.
     Reopen,
     /// The file is gone: nothing of it shall reach the service.

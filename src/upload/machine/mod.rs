@@ -163,6 +163,7 @@ impl Machine {
             Event::Probed { result } => self.probed(result, &mut out),
             Event::Again => self.again(),
             Event::Deadline => self.deadline(&mut out),
+            Event::Interrupted { error } => self.fail(error, &mut out),
             Event::Reopen => {
                 self.failed = None;
                 self.late = self.late || self.dirty;

@@ -102,6 +102,7 @@ enum Step {
     Land(usize, Fate),
     Deadline,
     Reopen,
+    Interrupt,
     Discard,
 }
 
@@ -127,6 +128,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..4).prop_map(|n| Step::Land(n, Fate::Never)),
         1 => Just(Step::Deadline),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Interrupt),
     ]
 }
 
@@ -223,6 +225,9 @@ impl World {
             Step::Land(..) => {}
             Step::Deadline => self.feed(Event::Deadline),
             Step::Reopen => self.feed(Event::Reopen),
+            Step::Interrupt => {
+                self.feed(Event::Interrupted { error: Error::new(Kind::Interrupted, "test", "killed") });
+            }
             Step::Discard => {
                 self.discarded = true;
                 self.feed(Event::Discard);
