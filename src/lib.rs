@@ -1,5 +1,7 @@
 //! uploadfs.
+pub mod cache;
 pub mod error;
 pub mod path;
 pub mod ranges;
 pub mod service;
+pub mod spool;
