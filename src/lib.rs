@@ -1,6 +1,9 @@
 //! uploadfs.
+pub mod cache;
 pub mod error;
+pub mod file;
 pub mod path;
 pub mod ranges;
 pub mod service;
+pub mod spool;
 pub mod upload;
