@@ -184,6 +184,9 @@ impl File {
         let opener = process::process_of(tid);
         if mode.write {
             self.upload.reopen();
+            let mut state = self.state();
+            // What is parked stays parked until somebody writes; a `touch` must not publish it.
+            state.wrote &= state.parked.is_none();
         }
         if mode.truncate {
             self.resize(0).await?;
@@ -230,7 +233,7 @@ impl File {
     ///
     /// # Errors
     /// As [`File::truncate`], and whatever keeps the service from having it.
-    pub async fn truncate_closed(&self, size: u64) -> Result<()> {
+    pub async fn truncate_closed(self: &Arc<Self>, size: u64) -> Result<()> {
         self.upload.reopen();
         self.truncate(size).await?;
         self.commit().await

@@ -132,10 +132,7 @@ impl Upload {
 
     /// A change of the bytes and the machine's knowledge of it are one step: a part that is cut in between would carry
     /// bytes the machine does not know of.
-    fn change<T>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&mut Core, &Source) -> (T, Option<Event>),
-    ) -> Result<T, Held> {
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Core, &Source) -> (T, Option<Event>)) -> Result<T, Held> {
         let mut core = self.core();
         if let Some(error) = core.machine.failure() {
             return Err(Held::Failed(error.clone()));
@@ -320,13 +317,7 @@ impl Upload {
     }
 
     /// The commit itself: nobody renames or removes the file meanwhile.
-    async fn finish(
-        self: Arc<Self>,
-        token: SessionToken,
-        receipts: Vec<Receipt>,
-        size: u64,
-        sha1: Option<Sha1Digest>,
-    ) {
+    async fn finish(self: Arc<Self>, token: SessionToken, receipts: Vec<Receipt>, size: u64, sha1: Option<Sha1Digest>) {
         let _settled = self.place.hold().await;
         let spec = Spec { sha1, ..self.spec(Some(size)) };
         self.core().asked = Some(spec.clone());

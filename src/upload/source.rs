@@ -6,7 +6,6 @@
 //!
 //! **Failure.** A byte that cannot be had is an error, never a zero.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -139,28 +138,30 @@ impl Source {
     /// # Errors
     /// Whatever keeps the bytes from being had: the spool, the service, a version that changed meanwhile.
     pub async fn read(&self, at: u64, max: u64) -> Result<Bytes> {
-        match self.cached.piece(at, max) {
-            Piece::Memory(bytes) => Ok(bytes),
-            Piece::Spooled(range) => self.cached.read_spooled(range).await,
-            Piece::Missing(range) => self.read_missing(range).await,
+        if let Some(bytes) = self.cached.read(at, max).await? {
+            return Ok(bytes);
         }
-    }
-
-    async fn read_missing(&self, range: Range<u64>) -> Result<Bytes> {
-        let visible = self.base().visible;
-        if range.start >= visible {
-            let len = (range.end - range.start).min(ZEROS.len() as u64) as usize;
-            return Ok(Bytes::from_static(&ZEROS[..len]));
-        }
-        let _one_at_a_time = self.fetching.lock().await;
-        let range = match self.cached.piece(range.start, range.end - range.start) {
-            Piece::Memory(bytes) => return Ok(bytes),
-            Piece::Spooled(range) => return self.cached.read_spooled(range).await,
-            Piece::Missing(range) => range,
+        let hole = |len: u64| Bytes::from_static(&ZEROS[..len.min(ZEROS.len() as u64) as usize]);
+        let one_at_a_time = if at < self.base().visible {
+            let guard = self.fetching.lock().await;
+            if let Some(bytes) = self.cached.read(at, max).await? {
+                return Ok(bytes);
+            }
+            Some(guard)
+        } else {
+            None
         };
-        let fetched = self.fetch(range.start).await?;
-        let len = fetched.len().min((range.end - range.start) as usize);
-        Ok(fetched.slice(..len))
+        let Piece::Missing(missing) = self.cached.piece(at, max) else {
+            // Written this very moment.
+            drop(one_at_a_time);
+            return Box::pin(self.read(at, max)).await;
+        };
+        let len = missing.end - missing.start;
+        if at >= self.base().visible {
+            return Ok(hole(len));
+        }
+        let fetched = self.fetch(at).await?;
+        Ok(fetched.slice(..fetched.len().min(len as usize)))
     }
 
     /// Bytes of the base from `at` on, as many as one request should bring; they are in the cache then.
