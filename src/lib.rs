@@ -2,8 +2,10 @@
 pub mod cache;
 pub mod error;
 pub mod file;
+pub mod fs;
 pub mod path;
 pub mod ranges;
 pub mod service;
 pub mod spool;
+pub mod tree;
 pub mod upload;

@@ -112,6 +112,8 @@ impl Handle {
 /// How a file is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenMode {
+    /// For reading.
+    pub read: bool,
     /// For writing.
     pub write: bool,
     /// Cutting it to nothing first.
@@ -159,9 +161,14 @@ impl File {
         self.state().modified
     }
 
+    /// Whether any handle is open.
+    pub fn is_open(&self) -> bool {
+        !self.state().openers.is_empty()
+    }
+
     /// Whether the mount knows more of it than the service: it is open, changed, or parked.
     pub fn is_local(&self) -> bool {
-        !self.state().openers.is_empty() || self.upload.is_dirty() || self.upload.is_busy()
+        self.is_open() || self.upload.is_dirty() || self.upload.is_busy()
     }
 
     /// What is the matter with it.
