@@ -1,4 +1,5 @@
 //! uploadfs.
+pub mod config;
 pub mod error;
 pub mod path;
 pub mod ranges;
