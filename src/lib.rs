@@ -1,8 +1,10 @@
 //! uploadfs.
 pub mod cache;
+pub mod config;
 pub mod error;
 pub mod file;
 pub mod fs;
+pub mod mount;
 pub mod path;
 pub mod ranges;
 pub mod service;

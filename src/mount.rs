@@ -136,8 +136,11 @@ fn defaults() -> Defaults {
 }
 
 fn check_device() -> anyhow::Result<()> {
-    let metadata = fs::metadata(DEVICE)
-        .with_context(|| format!("{DEVICE} is missing: load the kernel module with `modprobe fuse`, or, in a container, pass the device in"))?;
+    let metadata = fs::metadata(DEVICE).with_context(|| {
+        format!(
+            "{DEVICE} is missing: load the kernel module with `modprobe fuse`, or, in a container, pass the device in"
+        )
+    })?;
     if !metadata.file_type().is_char_device() {
         bail!("{DEVICE} is not a device");
     }
