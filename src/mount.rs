@@ -18,6 +18,7 @@ use fuser::{Config, MountOption, Session, SessionACL};
 use nix::errno::Errno;
 use nix::mount::MntFlags;
 use sd_notify::NotifyState;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cache::{Cache, CacheConfig};
@@ -46,7 +47,7 @@ const DRAIN_TICK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the threads cannot be made.
-pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .thread_name("network")
@@ -59,57 +60,85 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
 /// # Errors
 /// What keeps it from being mounted, in words for a person; or that files are left that the service does not have.
 pub fn run(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<()> {
-    let dir = check_mount_point(dir)?;
-    check_device()?;
-    if options.spool.starts_with(&dir) {
-        bail!("the spool {} would lie inside the mount itself", options.spool.display());
-    }
-    let runtime = runtime().context("cannot start the network threads")?;
-    for line in runtime.block_on(service.check())? {
-        tracing::info!("{line}");
-    }
-    let cache = Cache::open(CacheConfig {
-        memory_bytes: options.memory_bytes,
-        chunk_bytes: options.chunk_bytes,
-        spool_dir: options.spool.clone(),
-        spool_bytes_max: options.spool_bytes_max,
-    })?;
-    let kind = service.kind();
-    let uploads = Uploads::new(service, runtime.handle().clone());
-    let files = Files::new(uploads.clone(), cache, options.close_deadline);
-    let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
-
-    let signals = signals(&runtime)?;
-    let (ended_sender, ended) = unbounded();
-    let front = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
-    let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
-    let device = Device::mounted_on(&dir);
-    if let Some(device) = device {
-        files.mounted(device);
-    }
-    let background = session.spawn().context("cannot start the FUSE threads")?;
-    // Dropped, it would unmount whatever is on `dir` by then: after somebody else's `umount` that is the file system
-    // beneath. The mount is ended by `detach`, which looks first.
-    std::mem::forget(background);
-    tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
-    announce(&dir);
+    let mount = Mount::start(name, service, dir, options)?;
+    let signals = signals(&mount.runtime)?;
+    announce(&mount.dir);
     tell_manager(&[NotifyState::Ready, NotifyState::Status("mounted")]);
-
-    let mut is_mounted = true;
     select! {
-        recv(signals) -> _ => {
-            tracing::info!("told to end: no new files; waiting for those that are open");
-            detach(&dir, device)?;
-        }
-        recv(ended) -> _ => is_mounted = false,
+        recv(signals) -> _ => tracing::info!("told to end: no new files; waiting for those that are open"),
+        recv(mount.ended) -> _ => {}
     }
     tell_manager(&[NotifyState::Stopping, NotifyState::Status("finishing uploads")]);
-    let left = drain(&runtime, &uploads, is_mounted.then_some(&ended), &signals, options.drain);
-    if left {
-        report_left(&tree)
-    } else {
+    mount.end(options.drain, &signals)
+}
+
+/// A live mount. It ends by [`Mount::end`]; dropped without, it stays until the process is gone.
+pub struct Mount {
+    runtime: Runtime,
+    dir: PathBuf,
+    device: Option<Device>,
+    uploads: Arc<Uploads>,
+    tree: Arc<Tree>,
+    /// Told when the kernel has let go of the mount.
+    ended: Receiver<()>,
+}
+
+impl Mount {
+    /// Mounts `service` on `dir`; the mount is live when this returns.
+    ///
+    /// # Errors
+    /// What keeps it from being mounted, in words for a person.
+    pub fn start(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
+        let dir = check_mount_point(dir)?;
+        check_device()?;
+        if options.spool.starts_with(&dir) {
+            bail!("the spool {} would lie inside the mount itself", options.spool.display());
+        }
+        let runtime = runtime().context("cannot start the network threads")?;
+        for line in runtime.block_on(service.check())? {
+            tracing::info!("{line}");
+        }
+        let cache = Cache::open(CacheConfig {
+            memory_bytes: options.memory_bytes,
+            chunk_bytes: options.chunk_bytes,
+            spool_dir: options.spool.clone(),
+            spool_bytes_max: options.spool_bytes_max,
+        })?;
+        let kind = service.kind();
+        let uploads = Uploads::new(service, runtime.handle().clone());
+        let files = Files::new(uploads.clone(), cache, options.close_deadline);
+        let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
+
+        let (ended_sender, ended) = unbounded();
+        let front = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
+        let device = Device::mounted_on(&dir);
+        if let Some(device) = device {
+            files.mounted(device);
+        }
+        let background = session.spawn().context("cannot start the FUSE threads")?;
+        // Dropped, it would unmount whatever is on `dir` by then: after somebody else's `umount` that is the file
+        // system beneath. The mount is ended by `detach`, which looks first.
+        std::mem::forget(background);
+        tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
+        Ok(Mount { runtime, dir, device, uploads, tree, ended })
+    }
+
+    /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most
+    /// `limit`, or until `hurry` tells.
+    ///
+    /// # Errors
+    /// When files are left that the service does not have.
+    pub fn end(self, limit: Duration, hurry: &Receiver<()>) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        detach(&self.dir, self.device)?;
+        let released = self.ended.is_empty().then(|| wait_for(&self.ended, hurry, deadline)).unwrap_or(true);
+        let drained = released && drain(&self.runtime, &self.uploads, hurry, deadline);
+        let result = if drained { Ok(()) } else { report_left(&self.tree) };
+        // What still waits for the network waits in vain.
+        self.runtime.shutdown_background();
         tracing::info!("unmounted");
-        Ok(())
+        result
     }
 }
 
@@ -197,7 +226,7 @@ fn explain(dir: &Path, error: io::Error) -> anyhow::Error {
 }
 
 /// SIGINT and SIGTERM, to a thread that waits.
-fn signals(runtime: &tokio::runtime::Runtime) -> anyhow::Result<Receiver<()>> {
+fn signals(runtime: &Runtime) -> anyhow::Result<Receiver<()>> {
     // Two: the one that ends the mount, and the one that ends the wait.
     let (sender, receiver) = bounded(2);
     let _inside = runtime.enter();
@@ -231,30 +260,24 @@ fn detach(dir: &Path, device: Option<Device>) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until no program has a file open and no upload is under way, at most `limit`; whether something is left.
-fn drain(
-    runtime: &tokio::runtime::Runtime,
-    uploads: &Arc<Uploads>,
-    ended: Option<&Receiver<()>>,
-    signals: &Receiver<()>,
-    limit: Duration,
-) -> bool {
-    let deadline = Instant::now() + limit;
-    if let Some(ended) = ended {
-        select! {
-            recv(ended) -> _ => {}
-            recv(signals) -> _ => return true,
-            recv(crossbeam_channel::at(deadline)) -> _ => return true,
-        }
+/// Waits until the kernel has let go of the mount; whether it did.
+fn wait_for(ended: &Receiver<()>, hurry: &Receiver<()>, deadline: Instant) -> bool {
+    select! {
+        recv(ended) -> _ => true,
+        recv(hurry) -> _ => false,
+        recv(crossbeam_channel::at(deadline)) -> _ => false,
     }
+}
+
+/// Waits until no upload is under way; whether it came to that.
+fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadline: Instant) -> bool {
     loop {
-        let uploads = uploads.clone();
         let tick = DRAIN_TICK.min(deadline.saturating_duration_since(Instant::now()));
-        if runtime.block_on(async move { tokio::time::timeout(tick, uploads.drained()).await }).is_ok() {
-            return false;
-        }
-        if signals.try_recv().is_ok() || Instant::now() >= deadline {
+        if runtime.block_on(async { tokio::time::timeout(tick, uploads.drained()).await }).is_ok() {
             return true;
+        }
+        if hurry.try_recv().is_ok() || Instant::now() >= deadline {
+            return false;
         }
     }
 }
