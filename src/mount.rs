@@ -110,12 +110,13 @@ impl Mount {
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
-        let front = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
         let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
         let device = Device::mounted_on(&dir);
         if let Some(device) = device {
             files.mounted(device);
         }
+        coherence.start(session.notifier()).context("cannot start a thread")?;
         let background = session.spawn().context("cannot start the FUSE threads")?;
         // Dropped, it would unmount whatever is on `dir` by then: after somebody else's `umount` that is the file
         // system beneath. The mount is ended by `detach`, which looks first.
@@ -132,7 +133,7 @@ impl Mount {
     pub fn end(self, limit: Duration, hurry: &Receiver<()>) -> anyhow::Result<()> {
         let deadline = Instant::now() + limit;
         detach(&self.dir, self.device)?;
-        let released = self.ended.is_empty().then(|| wait_for(&self.ended, hurry, deadline)).unwrap_or(true);
+        let released = !self.ended.is_empty() || wait_for(&self.ended, hurry, deadline);
         let drained = released && drain(&self.runtime, &self.uploads, hurry, deadline);
         let result = if drained { Ok(()) } else { report_left(&self.tree) };
         // What still waits for the network waits in vain.

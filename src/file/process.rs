@@ -87,7 +87,7 @@ fn mounted_on(mountinfo: &str, dir: &Path) -> Option<Device> {
         let point = unescape(fields.nth(1)?);
         (Path::new(&point) == dir).then_some(Device { major: major.parse().ok()?, minor: minor.parse().ok()? })
     };
-    mountinfo.lines().filter_map(parse).last()
+    mountinfo.lines().rev().find_map(parse)
 }
 
 /// The ids of the mounts of `device`.

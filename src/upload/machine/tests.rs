@@ -369,7 +369,7 @@ impl World {
         let rules = *self.rules().expect("parts");
         let bytes = self.bytes(&cut.range);
         let len = cut.range.end - cut.range.start;
-        assert!(len > 0 && len <= rules.max && (cut.last || len >= rules.min && len % rules.multiple == 0));
+        assert!(len > 0 && len <= rules.max && (cut.last || len >= rules.min && len.is_multiple_of(rules.multiple)));
         let known = self.service.sessions.contains_key(&token.id);
         if fate == Fate::Vanished || !known {
             self.service.sessions.remove(&token.id);
