@@ -1,6 +1,9 @@
-//! The integration tests, in one binary: what a service must do (`conformance`).
+//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), and how
+//! the sources hang together (`tidy`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
+mod cli;
 mod conformance;
 mod support;
+mod tidy;
