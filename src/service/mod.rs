@@ -14,6 +14,7 @@
 //! **Cancellation.** Dropping a future may leave the request half sent: the caller must treat that as doubt.
 
 pub mod capability;
+pub mod mediawiki;
 mod payload;
 
 use std::ops::Range;
