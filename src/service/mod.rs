@@ -14,7 +14,10 @@
 //! **Cancellation.** Dropping a future may leave the request half sent: the caller must treat that as doubt.
 
 pub mod capability;
+pub mod layer;
 pub mod mediawiki;
+pub mod memory;
+pub mod operation;
 mod payload;
 
 use std::ops::Range;
@@ -24,7 +27,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use self::capability::{Capability, Flow, NamedAt, PartRules, SizePolicy};
+pub use self::capability::{Capability, EARLY_BYTES, Flow, NamedAt, OPEN_AFTER_BYTES, PartRules, SizePolicy};
+pub use self::operation::Operation;
 pub use self::payload::{Content, Payload, Sha1Digest};
 use crate::error::Result;
 use crate::path::RemotePath;

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What the smallest publication may take on a busy server.
 const SETTLE_BASE: Duration = Duration::from_secs(10);
@@ -48,6 +50,12 @@ impl Doubts {
                 true
             }
         }
+    }
+
+    /// Whether a request about `what` went into doubt in this process, so recently that it may still be running.
+    pub(super) fn is_fresh(&self, what: &str, size: u64) -> bool {
+        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied();
+        since.is_some_and(|since| since.elapsed() < settle(size))
     }
 
     /// The doubt about `what` is over.

@@ -46,8 +46,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::{Client, Cookies, Settings};
 use crate::path::RemotePath;
 use crate::service::{
-    Begun, Capability, Flow, NamedAt, Node, Page, Part, PartRules, Payload, Progress, Receipt, Service, SessionToken,
-    SizePolicy, Spec,
+    Begun, Capability, EARLY_BYTES, Flow, NamedAt, Node, OPEN_AFTER_BYTES, Page, Part, PartRules, Payload, Progress,
+    Receipt, Service, SessionToken, SizePolicy, Spec,
 };
 
 /// The first chunk: every later request copies and hashes it again on the server, so it is small.
@@ -155,7 +155,8 @@ impl Service for MediaWiki {
                 count_max: u32::MAX,
                 first_max: Some(FIRST_MAX),
                 hold_back: 1,
-                early: true,
+                open_after: OPEN_AFTER_BYTES,
+                early: Some(EARLY_BYTES),
                 flow: Flow::Sequential,
                 rewrite: false,
                 opens_with_part: true,

@@ -43,7 +43,9 @@ impl MediaWiki {
     /// Exactly the bytes `range` of `node`.
     pub(super) async fn read_file(&self, path: &RemotePath, node: &Node, range: Range<u64>) -> Result<Bytes> {
         self.connect().await?;
-        let range = range.start.min(node.size)..range.end.min(node.size);
+        if range.end > node.size {
+            return Err(Error::new(Kind::Invalid, OP, format!("{path} ends before byte {}", range.end)));
+        }
         if range.is_empty() {
             return Ok(Bytes::new());
         }

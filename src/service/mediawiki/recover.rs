@@ -5,8 +5,9 @@
 //! can take (`doubts.rs`); until then the answer is [`Progress::Unknown`]. What *is* there is believed at once, by size and
 //! SHA-1: the bytes count, not the road they came by.
 //!
-//! A direct upload in doubt is treated alike. Sending it again while the first one still runs would not harm the file (the
-//! second is refused as an exact duplicate), but the two could meet in one second and leave two equal versions.
+//! A direct upload in doubt is treated alike, but only while this process remembers the doubt. Sending it again while the
+//! first one still runs would not harm the file: the second is refused as an exact duplicate, unless the two meet within
+//! the same second. After a restart that second is over.
 
 use super::MediaWiki;
 use super::answers::{Image, Query, Stash, StashImages, Stashed, UploadAnswer};
@@ -49,10 +50,9 @@ impl MediaWiki {
     async fn settle_whole(&self, spec: &Spec, wanted: Wanted) -> Result<Progress> {
         let doubt = whole_doubt(&self.canonical(spec), wanted);
         if let Some(node) = self.matching(OP, spec, wanted).await? {
-            self.doubts.settled(&doubt);
-            return Ok(Progress::Finished(node));
+            return Ok(self.finished(&doubt, node));
         }
-        Ok(self.unless_running(&doubt, wanted))
+        Ok(if self.doubts.is_fresh(&doubt, wanted.size) { Progress::Unknown } else { Progress::Gone })
     }
 
     /// A publication: the file is there, or its key still is, or the server is between the two.
@@ -80,8 +80,8 @@ impl MediaWiki {
         }
     }
 
-    fn finished(&self, key: &str, node: Node) -> Progress {
-        self.doubts.settled(key);
+    fn finished(&self, doubt: &str, node: Node) -> Progress {
+        self.doubts.settled(doubt);
         Progress::Finished(node)
     }
 

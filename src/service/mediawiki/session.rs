@@ -6,11 +6,12 @@
 //! **Nothing is lost.** Stashed data belong to the account, not to the session: after a renewal the same call goes on.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::answers::Query;
 use super::api::{Api, Call, Trouble};

@@ -158,6 +158,10 @@ impl MediaWiki {
             .ok_or_else(|| Error::new(Kind::Invalid, OP, "the last part was not sent: there is no file to publish"))?;
         let size = receipts.iter().map(|receipt| receipt.range.end).max().unwrap_or(0);
         let wanted = Wanted { size: spec.size.unwrap_or(size), sha1: spec.sha1.or(sha1) };
+        if wanted.size != size || sha1.is_some_and(|sha1| wanted.sha1 != Some(sha1)) {
+            // Looked at before publishing: afterwards the wrong file would be there.
+            return Err(corrupt("assembled"));
+        }
         let call = self.publication(spec).field("filekey", key).answer_within(work_within(wanted.size));
         let answer = self.sessions.call::<UploadAnswer>(call).await;
         self.remember(key, &answer);

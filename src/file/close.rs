@@ -1,0 +1,143 @@
+//! What closing means. FUSE sends a flush for every `close` of a descriptor and says neither whether others exist nor
+//! whether the caller is being killed; the rules here find out.
+//!
+//! * Nothing written since the last commit: answered at once, no request. (Every shell redirection flushes once before
+//!   the first write.)
+//! * Another live process that opened or last wrote the file still holds it open: its close will commit. A child that
+//!   inherited the descriptor must not publish a half-written file, nor must the parent of a child that still writes.
+//! * The caller is dying by a signal: nothing is published; what was written is parked as interrupted.
+//! * Otherwise: commit, and answer when the service has confirmed.
+//!
+//! The last release commits whatever is left; its failure can be told to nobody, so it is logged and the file parked.
+
+use std::sync::Arc;
+
+use super::process::{self, Tgid};
+use super::{File, Handle};
+use crate::error::{Error, Kind, Result};
+
+/// What a flush has to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Somebody else's close will tell.
+    Defer,
+    /// The caller is being killed by this signal.
+    Park { signal: i64 },
+    /// Tell the truth.
+    Commit,
+}
+
+/// The rules, without `/proc`.
+fn verdict(held_elsewhere: bool, signal: Option<i64>) -> Verdict {
+    match (held_elsewhere, signal) {
+        (true, _) => Verdict::Defer,
+        (false, Some(signal)) => Verdict::Park { signal },
+        (false, None) => Verdict::Commit,
+    }
+}
+
+impl File {
+    /// Whether a flush has nothing to do, so that it can be answered at once.
+    ///
+    /// # Errors
+    /// The sticky failure of the file, for a program that writes it.
+    pub fn flush_now(&self, handle: &Handle) -> Option<Result<()>> {
+        if !handle.writable || !self.state().wrote {
+            return Some(Ok(()));
+        }
+        self.upload.failure().map(Err)
+    }
+
+    /// A descriptor of the file is closed by the thread `tid`.
+    ///
+    /// # Errors
+    /// Why the service does not have the file.
+    pub async fn flush(self: &Arc<Self>, tid: u32) -> Result<()> {
+        let file = self.clone();
+        let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid)).await;
+        match asked.unwrap_or(Verdict::Commit) {
+            Verdict::Defer => Ok(()),
+            Verdict::Park { signal } => {
+                let what = format!("the program that wrote it was killed by signal {signal}");
+                self.park(Error::new(Kind::Interrupted, "close", what));
+                Ok(())
+            }
+            Verdict::Commit => self.commit().await,
+        }
+    }
+
+    /// Reads `/proc`; the caller waits in `close` meanwhile, so what is read stays true.
+    fn verdict_for(&self, tid: u32) -> Verdict {
+        let caller = process::process_of(tid);
+        let others: Vec<Tgid> = {
+            let state = self.state();
+            let mut all: Vec<Tgid> = state.openers.iter().copied().chain([state.last_writer]).flatten().collect();
+            all.sort_by_key(|process| process.0);
+            all.dedup();
+            all.retain(|process| Some(*process) != caller);
+            all
+        };
+        let holds = |process: &Tgid| {
+            let device = self.files.device.get()?;
+            process::holds_open(*process, *device, self.ino)
+        };
+        // Where it cannot be seen, nobody else counts: a close that commits too early is repaired by the next one, a
+        // close that commits too late is a lie.
+        let held_elsewhere = others.iter().any(|process| holds(process).unwrap_or(false));
+        verdict(held_elsewhere, process::dies_by_signal(tid))
+    }
+
+    /// The service has the file when this returns `Ok`.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn commit(self: &Arc<Self>) -> Result<()> {
+        if !self.upload.is_dirty() && !self.upload.is_busy() {
+            self.state().wrote = false;
+            return self.upload.failure().map_or(Ok(()), Err);
+        }
+        self.state().wrote = false;
+        let result = self.upload.commit(self.files.close_deadline).await;
+        if let Err(error) = &result {
+            let mut state = self.state();
+            state.wrote = true;
+            state.parked = Some(error.clone());
+        }
+        result.map(|_| ())
+    }
+
+    /// The handle is gone; whoever closed it has been answered already.
+    pub async fn release(self: Arc<Self>, handle: Arc<Handle>) {
+        let last = {
+            let mut state = self.state();
+            let at = state.openers.iter().position(|opener| *opener == handle.opener);
+            at.map(|at| state.openers.swap_remove(at));
+            state.openers.is_empty()
+        };
+        let parked = self.state().parked.is_some() || self.upload.failure().is_some();
+        if last && !parked && self.upload.is_dirty() {
+            // The upload logs a failure, and commit() parks the file.
+            let _ = self.commit().await;
+        }
+    }
+
+    /// Keeps what was written out of the service until a program writes the file again.
+    fn park(self: &Arc<Self>, error: Error) {
+        tracing::warn!(path = %self.place.get(), %error, bytes = self.size(), "not uploaded; the bytes are kept");
+        self.state().parked = Some(error.clone());
+        self.upload.interrupt(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_writer_publishes_nothing_and_a_child_does_not_publish_for_its_parent() {
+        assert_eq!(verdict(false, None), Verdict::Commit);
+        assert_eq!(verdict(false, Some(2)), Verdict::Park { signal: 2 });
+        assert_eq!(verdict(true, None), Verdict::Defer);
+        assert_eq!(verdict(true, Some(9)), Verdict::Defer, "whoever still holds the file decides");
+    }
+}

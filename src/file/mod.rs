@@ -1,0 +1,342 @@
+//! Open files: write, read, and what closing means.
+//!
+//! **Contract.** A flush that answers `Ok` after something was written means that the service has confirmed the file,
+//! or that another process still holds it open and its close will tell ([`close`]). A failed upload is sticky: every
+//! later write, fsync and flush of that file gives the same answer until the file is opened for writing again.
+//!
+//! **Failure.** What could not be uploaded, and what a killed program left, is *parked*: readable in the mount, not
+//! published; the next write to it makes it an ordinary file again.
+
+mod close;
+pub mod process;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use self::process::{Device, Tgid};
+use crate::cache::Cache;
+use crate::error::{Error, Kind, Result};
+use crate::path::RemotePath;
+use crate::service::Node;
+use crate::upload::{Held, Place, Source, Upload, Uploads};
+
+/// What all open files of a mount share.
+pub struct Files {
+    uploads: Arc<Uploads>,
+    cache: Arc<Cache>,
+    /// A close is answered when nothing moved for so long.
+    close_deadline: Duration,
+    /// The mounted file system, once it is known; before that nobody has a file open.
+    device: std::sync::OnceLock<Device>,
+}
+
+impl Files {
+    /// Files of `uploads`, cached in `cache`.
+    pub fn new(uploads: Arc<Uploads>, cache: Arc<Cache>, close_deadline: Duration) -> Arc<Self> {
+        Arc::new(Files { uploads, cache, close_deadline, device: std::sync::OnceLock::new() })
+    }
+
+    /// The mount is live, as this file system.
+    pub fn mounted(&self, device: Device) {
+        // A mount has one device for life.
+        let _ = self.device.set(device);
+    }
+
+    /// The uploads below.
+    pub fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
+    }
+
+    /// The cache below.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// The file of inode `ino` at `path`, in the service's version `node`, if there is one.
+    pub fn file(self: &Arc<Self>, ino: u64, path: RemotePath, node: Option<Node>) -> Arc<File> {
+        let size = node.as_ref().map_or(0, |node| node.size);
+        let place = Arc::new(Place::new(path.clone()));
+        let base = node.map(|node| (path, node));
+        let source = Arc::new(Source::new(self.uploads.service().clone(), &self.cache, base));
+        let upload = Upload::new(self.uploads.clone(), place.clone(), source, size);
+        Arc::new(File { files: self.clone(), ino, place, upload, state: Mutex::default() })
+    }
+}
+
+/// One file that is, or was, open. Shared by all its handles.
+pub struct File {
+    files: Arc<Files>,
+    ino: u64,
+    place: Arc<Place>,
+    upload: Arc<Upload>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Who opened the handles that are open.
+    openers: Vec<Option<Tgid>>,
+    last_writer: Option<Tgid>,
+    /// The thread and process that wrote last, so that `/proc` is asked once per writer and not once per write.
+    known_thread: Option<(u32, Option<Tgid>)>,
+    /// Whether a program wrote since the last commit. Truncation by `open` alone does not count.
+    wrote: bool,
+    parked: Option<Error>,
+    modified: Option<SystemTime>,
+}
+
+/// One open of a file.
+pub struct Handle {
+    file: Arc<File>,
+    opener: Option<Tgid>,
+    writable: bool,
+    /// Where the last read ended, to see reading in sequence.
+    read_to: AtomicU64,
+}
+
+impl Handle {
+    /// The file.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Whether it was opened for writing.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenMode {
+    /// For writing.
+    pub write: bool,
+    /// Cutting it to nothing first.
+    pub truncate: bool,
+}
+
+/// What is the matter with a file, for people.
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// The service has it as it is.
+    Clean,
+    /// Parts of it are on their way.
+    Uploading {
+        /// Bytes the service holds of the version under way.
+        sent: u64,
+    },
+    /// It has changes that the service does not have, and no upload is under way.
+    Dirty,
+    /// Not published, see [`File`].
+    Parked(Error),
+}
+
+impl File {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Its bytes and their way to the service.
+    pub fn upload(&self) -> &Arc<Upload> {
+        &self.upload
+    }
+
+    /// Its size, in bytes.
+    pub fn size(&self) -> u64 {
+        self.upload.size()
+    }
+
+    /// When a program last wrote to it through this mount.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.state().modified
+    }
+
+    /// Whether the mount knows more of it than the service: it is open, changed, or parked.
+    pub fn is_local(&self) -> bool {
+        !self.state().openers.is_empty() || self.upload.is_dirty() || self.upload.is_busy()
+    }
+
+    /// What is the matter with it.
+    pub fn health(&self) -> Health {
+        if let Some(error) = self.state().parked.clone().or_else(|| self.upload.failure()) {
+            return Health::Parked(error);
+        }
+        match (self.upload.is_dirty(), self.upload.is_busy()) {
+            (_, true) => Health::Uploading { sent: self.upload.sent() },
+            (true, false) => Health::Dirty,
+            (false, false) => Health::Clean,
+        }
+    }
+
+    /// Opens the file for the thread `tid`.
+    ///
+    /// # Errors
+    /// `Busy` when it is to be truncated and a commit does not end.
+    pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
+        let opener = process::process_of(tid);
+        if mode.write {
+            self.upload.reopen();
+            let mut state = self.state();
+            // What is parked stays parked until somebody writes; a `touch` must not publish it.
+            state.wrote &= state.parked.is_none();
+        }
+        if mode.truncate {
+            self.resize(0).await?;
+            self.state().parked = None;
+        }
+        self.state().openers.push(opener);
+        Ok(Handle { file: self.clone(), opener, writable: mode.write, read_to: AtomicU64::new(0) })
+    }
+
+    /// Waits until the file may change.
+    async fn until_settled<T>(&self, mut change: impl FnMut() -> Result<T, Held>) -> Result<T> {
+        loop {
+            match change() {
+                Ok(value) => return Ok(value),
+                Err(Held::Failed(error)) => return Err(error),
+                Err(Held::Committing) => {
+                    let settled = tokio::time::timeout(self.files.close_deadline, self.upload.settled());
+                    settled.await.map_err(|_| Error::new(Kind::Busy, "write", "the file is being committed"))?;
+                }
+            }
+        }
+    }
+
+    async fn resize(&self, size: u64) -> Result<()> {
+        self.check_end(size)?;
+        self.until_settled(|| self.upload.resize(size)).await?;
+        self.state().modified = Some(SystemTime::now());
+        Ok(())
+    }
+
+    /// Cuts or extends an open file.
+    ///
+    /// # Errors
+    /// The sticky failure of the file; `TooLarge`; `Busy`.
+    pub async fn truncate(&self, size: u64) -> Result<()> {
+        self.resize(size).await?;
+        let mut state = self.state();
+        state.wrote = true;
+        state.parked = None;
+        Ok(())
+    }
+
+    /// Cuts or extends a file that nobody has open: the service has it when this returns.
+    ///
+    /// # Errors
+    /// As [`File::truncate`], and whatever keeps the service from having it.
+    pub async fn truncate_closed(self: &Arc<Self>, size: u64) -> Result<()> {
+        self.upload.reopen();
+        self.truncate(size).await?;
+        self.commit().await
+    }
+
+    fn check_end(&self, end: u64) -> Result<()> {
+        let max = self.files.uploads.service().capability().file_max;
+        if end > max {
+            let what = format!("the file would have {end} bytes, the service takes at most {max}");
+            return Err(Error::new(Kind::TooLarge, "write", what));
+        }
+        Ok(())
+    }
+
+    /// Writes what can be taken at once; how many bytes. `at` is `None` for an append.
+    ///
+    /// # Errors
+    /// The sticky failure of the file; `TooLarge`.
+    pub fn write_now(&self, tid: u32, at: Option<u64>, data: &[u8]) -> Result<usize> {
+        self.check_end(at.unwrap_or_else(|| self.size()).saturating_add(data.len() as u64))?;
+        let taken = match self.upload.write(at, data) {
+            Ok(taken) => taken,
+            Err(Held::Committing) => 0,
+            Err(Held::Failed(error)) => return Err(error),
+        };
+        if taken > 0 {
+            self.note_write(tid);
+        }
+        Ok(taken)
+    }
+
+    /// Writes the rest of what [`File::write_now`] could not take; waits for room and for commits.
+    ///
+    /// # Errors
+    /// As [`File::write_now`]; `SpoolFull`.
+    pub async fn write_rest(&self, tid: u32, at: Option<u64>, data: Bytes) -> Result<()> {
+        let mut done = 0;
+        while done < data.len() {
+            let offset = at.map(|at| at + done as u64);
+            let taken = self.until_settled(|| self.upload.write(offset, &data[done..])).await?;
+            if taken == 0 {
+                self.upload.source().room().await?;
+            }
+            done += taken;
+        }
+        self.note_write(tid);
+        Ok(())
+    }
+
+    fn note_write(&self, tid: u32) {
+        let mut state = self.state();
+        // Requests from the page cache carry pid 0: they say nothing about who wrote.
+        if tid != 0 {
+            let process = match state.known_thread {
+                Some((known, process)) if known == tid => process,
+                _ => process::process_of(tid),
+            };
+            state.known_thread = Some((tid, process));
+            state.last_writer = process;
+        }
+        state.wrote = true;
+        state.parked = None;
+        state.modified = Some(SystemTime::now());
+    }
+
+    /// The bytes `at..at+len` if they are in memory.
+    pub fn read_now(&self, at: u64, len: u64) -> Option<Bytes> {
+        let end = self.size().min(at.saturating_add(len));
+        if at >= end {
+            return Some(Bytes::new());
+        }
+        self.upload.source().at_hand(at, end - at).filter(|bytes| bytes.len() as u64 == end - at)
+    }
+
+    /// The bytes `at..at+len`, fewer at the end of the file.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from being had.
+    pub async fn read(&self, at: u64, len: u64) -> Result<Vec<u8>> {
+        let end = self.size().min(at.saturating_add(len));
+        let mut bytes = Vec::with_capacity(end.saturating_sub(at) as usize);
+        let mut from = at;
+        while from < end {
+            let piece = self.upload.source().read(from, end - from).await?;
+            from += piece.len() as u64;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+impl Handle {
+    /// Tells that a program read `at..at+len`; whoever reads in sequence gets the next bytes fetched ahead.
+    pub fn note_read(&self, at: u64, len: u64) {
+        let before = self.read_to.swap(at + len, Ordering::Relaxed);
+        if before != at && at != 0 {
+            return;
+        }
+        let source = self.file.upload.source();
+        let next = source.next_fetch(at + len);
+        if next < self.file.size() && source.at_hand(next, 1).is_none() {
+            let source = source.clone();
+            self.file.files.uploads.spawn(async move { source.read_ahead(next).await });
+        }
+    }
+}

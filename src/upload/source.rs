@@ -1,0 +1,256 @@
+//! The bytes of one file, wherever they are: in the cache, in the spool, in the service's version below, or nowhere (a
+//! hole, which reads as zeros). Programs that read and uploads that send both read here.
+//!
+//! **Order.** Writers are serialised by the upload's lock; readers may come at any time and see, byte by byte, the old
+//! or the new.
+//!
+//! **Failure.** A byte that cannot be had is an error, never a zero.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::cache::{Cache, CachedContent, Piece};
+use crate::error::{Error, Kind, Result};
+use crate::path::RemotePath;
+use crate::service::{Content, Node, Service, Sha1Digest};
+
+/// Bytes asked from the service at once while a program reads in sequence: on the services measured a request costs
+/// 2-20 ms, so that this keeps a gigabit line busy; more would be memory outside the budget of the cache.
+const FETCH_BYTES: u64 = 4 << 20;
+
+/// Zeros for holes.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// The bytes of one file. See the module.
+pub struct Source {
+    service: Arc<dyn Service>,
+    cached: CachedContent,
+    chunk_bytes: u64,
+    base: Mutex<Base>,
+    /// One request for bytes at a time: a second reader of the same place finds them in the cache.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+/// The service's version below what is held locally.
+#[derive(Default)]
+struct Base {
+    node: Option<(RemotePath, Node)>,
+    /// Bytes of the base from here on were cut off, and read as zeros if the file grew again.
+    visible: u64,
+    /// The lowest cut since the version that is being committed was complete.
+    cut_since: u64,
+}
+
+impl Source {
+    /// The bytes of a file, over the service's version of it, if there is one.
+    pub fn new(service: Arc<dyn Service>, cache: &Arc<Cache>, node: Option<(RemotePath, Node)>) -> Self {
+        let visible = node.as_ref().map_or(0, |(_, node)| node.size);
+        Source {
+            service,
+            chunk_bytes: cache.chunk_bytes(),
+            cached: cache.content(),
+            base: Mutex::new(Base { node, visible, cut_since: u64::MAX }),
+            fetching: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn base(&self) -> std::sync::MutexGuard<'_, Base> {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service's version below the local bytes.
+    pub fn node(&self) -> Option<Node> {
+        self.base().node.as_ref().map(|(_, node)| node.clone())
+    }
+
+    /// The service renamed the file: same bytes, another handle on them.
+    pub fn renamed(&self, path: RemotePath, node: Node) {
+        self.base().node = Some((path, node));
+    }
+
+    /// Takes what there is room for of `data`; how many bytes.
+    pub(super) fn write(&self, at: u64, data: &[u8]) -> usize {
+        self.cached.write(at, data)
+    }
+
+    /// Waits until [`Source::write`] can take something.
+    ///
+    /// # Errors
+    /// `SpoolFull` or `Spool`, see the cache.
+    pub async fn room(&self) -> Result<()> {
+        self.cached.room().await
+    }
+
+    pub(super) fn truncate(&self, size: u64) {
+        self.cached.truncate(size);
+        let mut base = self.base();
+        base.visible = base.visible.min(size);
+        base.cut_since = base.cut_since.min(size);
+    }
+
+    /// The local bytes are the only copy from now on.
+    pub(super) fn keep(&self) {
+        self.cached.keep();
+    }
+
+    /// The version being committed is complete; what is cut from now on is cut from the version after it.
+    pub(super) fn mark_complete(&self) {
+        self.base().cut_since = u64::MAX;
+    }
+
+    /// The service has `node` now. `clean`: the file is exactly that.
+    pub(super) fn committed(&self, path: RemotePath, node: Node, clean: bool) {
+        let mut base = self.base();
+        base.visible = if clean { node.size } else { node.size.min(base.cut_since) };
+        base.node = Some((path, node));
+        drop(base);
+        if clean {
+            self.cached.release();
+        }
+    }
+
+    /// Nothing of the file is local; the service's version is `node`.
+    pub(super) fn reset(&self, path: RemotePath, node: Node) {
+        self.cached.truncate(0);
+        self.cached.release();
+        *self.base() = Base { visible: node.size, node: Some((path, node)), cut_since: u64::MAX };
+    }
+
+    /// Nothing came of the write that asked to keep the bytes.
+    pub(super) fn release(&self) {
+        self.cached.release();
+    }
+
+    /// The bytes at `at`, at most `max`, if they are in memory; a program's read that need not wait.
+    pub fn at_hand(&self, at: u64, max: u64) -> Option<Bytes> {
+        match self.cached.piece(at, max) {
+            Piece::Memory(bytes) => Some(bytes),
+            Piece::Spooled(_) | Piece::Missing(_) => None,
+        }
+    }
+
+    /// Between 1 and `max` bytes from `at` on. The caller stays below the size of the file.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from being had: the spool, the service, a version that changed meanwhile.
+    pub async fn read(&self, at: u64, max: u64) -> Result<Bytes> {
+        if let Some(bytes) = self.cached.read(at, max).await? {
+            return Ok(bytes);
+        }
+        let hole = |len: u64| Bytes::from_static(&ZEROS[..len.min(ZEROS.len() as u64) as usize]);
+        let one_at_a_time = if at < self.base().visible {
+            let guard = self.fetching.lock().await;
+            if let Some(bytes) = self.cached.read(at, max).await? {
+                return Ok(bytes);
+            }
+            Some(guard)
+        } else {
+            None
+        };
+        let Piece::Missing(missing) = self.cached.piece(at, max) else {
+            // Written this very moment.
+            drop(one_at_a_time);
+            return Box::pin(self.read(at, max)).await;
+        };
+        let len = missing.end - missing.start;
+        if at >= self.base().visible {
+            return Ok(hole(len));
+        }
+        let fetched = self.fetch(at).await?;
+        Ok(fetched.slice(..fetched.len().min(len as usize)))
+    }
+
+    /// Bytes of the base from `at` on, as many as one request should bring; they are in the cache then.
+    async fn fetch(&self, at: u64) -> Result<Bytes> {
+        let (node, visible) = {
+            let base = self.base();
+            (base.node.clone(), base.visible)
+        };
+        let Some((path, node)) = node else {
+            return Err(Error::new(Kind::Corrupt, "read", "bytes below a file that has no version on the service"));
+        };
+        if at >= visible {
+            // Cut off while this reader waited.
+            return Ok(Bytes::from_static(&ZEROS[..1]));
+        }
+        let start = at - at % self.chunk_bytes;
+        let end = (start + FETCH_BYTES.max(self.chunk_bytes)).min(node.size);
+        let bytes = self.service.read(&path, &node, start..end).await?;
+        if bytes.len() as u64 != end - start {
+            return Err(Error::new(Kind::Corrupt, "read", "the service sent another number of bytes than announced"));
+        }
+        // Cut off while the bytes were on their way: they must not come back.
+        let visible = self.base().visible.clamp(start, end);
+        let bytes = bytes.slice(..(visible - start) as usize);
+        self.cached.fill(start, &bytes);
+        if visible <= at {
+            return Ok(Bytes::from_static(&ZEROS[..1]));
+        }
+        Ok(bytes.slice((at - start) as usize..))
+    }
+
+    /// Brings the bytes after `at` into the cache while the program works on those before; best effort.
+    pub async fn read_ahead(&self, at: u64) {
+        if at < self.base().visible && matches!(self.cached.piece(at, 1), Piece::Missing(_)) {
+            let _one_at_a_time = self.fetching.lock().await;
+            if matches!(self.cached.piece(at, 1), Piece::Missing(_))
+                && let Err(error) = self.fetch(at).await
+            {
+                tracing::debug!(%error, "read-ahead");
+            }
+        }
+    }
+
+    /// Where the next read-ahead should begin for a reader that has reached `at`.
+    pub fn next_fetch(&self, at: u64) -> u64 {
+        let start = at - at % self.chunk_bytes;
+        start + FETCH_BYTES.max(self.chunk_bytes)
+    }
+}
+
+/// The bytes of a file on their way to one session: counted, and hashed where the service compares a SHA-1.
+pub(super) struct Outgoing {
+    source: Arc<Source>,
+    progress: Arc<AtomicU64>,
+    hash: Option<Mutex<HashFrontier>>,
+}
+
+/// A hash that grows with the bytes that were read in order; bytes that are read again are passed over.
+struct HashFrontier {
+    hasher: Sha1,
+    reached: u64,
+}
+
+impl Outgoing {
+    pub(super) fn new(source: Arc<Source>, progress: Arc<AtomicU64>, wants_sha1: bool) -> Self {
+        let hash = wants_sha1.then(|| Mutex::new(HashFrontier { hasher: Sha1::new(), reached: 0 }));
+        Outgoing { source, progress, hash }
+    }
+}
+
+#[async_trait]
+impl Content for Outgoing {
+    async fn read(&self, at: u64, max: u64) -> Result<Bytes> {
+        let bytes = self.source.read(at, max).await?;
+        self.progress.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(hash) = &self.hash {
+            let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
+            let end = at + bytes.len() as u64;
+            if at <= hash.reached && hash.reached < end {
+                let known = (hash.reached - at) as usize;
+                hash.hasher.update(&bytes[known..]);
+                hash.reached = end;
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn sha1_to(&self, end: u64) -> Option<Sha1Digest> {
+        let hash = self.hash.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        (hash.reached == end).then(|| Sha1Digest(hash.hasher.clone().finalize().into()))
+    }
+}
