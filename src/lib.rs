@@ -5,6 +5,7 @@ pub mod config;
 pub mod error;
 pub mod file;
 pub mod fs;
+pub mod http;
 pub mod mount;
 pub mod open;
 pub mod path;

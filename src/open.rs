@@ -3,9 +3,15 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
+
 use crate::config::{Refusal, Remote, ServiceKind};
 use crate::service::Service;
+use crate::service::mediawiki::{MediaWiki, MediaWikiConfig};
 use crate::service::memory::{Memory, MemoryConfig};
+
+/// What a wiki notes about each upload unless the configuration says something else.
+const DEFAULT_COMMENT: &str = "uploaded with uploadfs";
 
 /// The service of `remote`, without layers.
 ///
@@ -14,17 +20,29 @@ use crate::service::memory::{Memory, MemoryConfig};
 pub fn open_service(remote: &Remote) -> anyhow::Result<Arc<dyn Service>> {
     match remote.service {
         ServiceKind::Memory => Ok(Arc::new(Memory::new(MemoryConfig::friendly()))),
-        kind @ (ServiceKind::Mediawiki
-        | ServiceKind::Onlyoffice
-        | ServiceKind::YandexWiki
-        | ServiceKind::YandexCloud
-        | ServiceKind::S3) => Err(missing(remote, kind).into()),
+        ServiceKind::Mediawiki => Ok(Arc::new(MediaWiki::new(wiki(remote))?)),
+        kind @ (ServiceKind::Onlyoffice | ServiceKind::YandexWiki | ServiceKind::YandexCloud | ServiceKind::S3) => {
+            Err(missing(remote, kind).into())
+        }
+    }
+}
+
+fn wiki(remote: &Remote) -> MediaWikiConfig {
+    MediaWikiConfig {
+        url: remote.url.as_ref().map(ToString::to_string).unwrap_or_default(),
+        user: remote.user.clone().unwrap_or_default(),
+        password: remote.password.clone(),
+        token: remote.token.clone(),
+        ca_file: remote.ca_file.clone(),
+        proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
+        comment: remote.comment.clone().unwrap_or_else(|| DEFAULT_COMMENT.to_owned()),
+        text: remote.text.clone(),
     }
 }
 
 fn missing(remote: &Remote, kind: ServiceKind) -> Refusal {
     let what = format!("this build has no service {}", kind.name());
-    Refusal::new(remote.place.clone(), what, "use a service that it has: memory")
+    Refusal::new(remote.place.clone(), what, "use a service that it has: mediawiki, memory")
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! `uploadfs mount REMOTE DIR`: the options of a mount, and what they resolve to. Mounting itself is elsewhere.
+//! `uploadfs mount REMOTE DIR`: the options of a mount, and what they resolve to. Mounting itself is in `mount`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::config::units::{parse_size, parse_time};
-use crate::config::{MountChoices, MountOptions, Place, Refusal, Remote, Sources};
+use crate::config::{MountChoices, MountOptions, Refusal, Remote, Sources};
+use crate::mount::{self, check_mount_point};
 use crate::open::open_service;
+use crate::service::layer::stack;
 
 /// How to read the options.
 const UNITS: &str = "\
@@ -61,7 +62,7 @@ impl MountArgs {
     /// # Errors
     /// Everything that can be refused before mounting is refused here.
     pub fn resolve(self, sources: &Sources) -> Result<(Remote, MountOptions, PathBuf), Refusal> {
-        let dir = mount_point(&self.dir)?;
+        let dir = check_mount_point(&self.dir)?;
         let remote = sources.remote(&self.remote)?;
         let choices = MountChoices {
             memory_bytes: self.memory,
@@ -79,26 +80,10 @@ impl MountArgs {
     }
 }
 
-/// The real path of the directory to mount on.
-fn mount_point(dir: &Path) -> Result<PathBuf, Refusal> {
-    let shown = dir.display();
-    let refuse = |what: String, instead: String| Err(Refusal::new(Place::Arguments, what, instead));
-    match fs::canonicalize(dir).and_then(|real| Ok((fs::metadata(&real)?, real))) {
-        Ok((about, real)) if about.is_dir() => Ok(real),
-        Ok(_) => refuse(format!("{shown} is not a directory"), "mount on a directory".to_owned()),
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-            let what = format!("{shown} is a mount whose process has gone");
-            refuse(what, format!("run: fusermount3 -u {shown}"))
-        }
-        Err(error) => refuse(format!("{shown} cannot be mounted on: {error}"), format!("run: mkdir -p {shown}")),
-    }
-}
-
 pub(super) fn run(arguments: MountArgs, sources: &Sources) -> anyhow::Result<()> {
     let (remote, options, dir) = arguments.resolve(sources)?;
-    let service = open_service(&remote)?;
-    tracing::debug!(?options, service = service.kind(), "resolved");
-    anyhow::bail!("{} cannot be mounted: this build has no file system", dir.display())
+    let service = stack(open_service(&remote)?);
+    mount::run(&remote.name, service, &dir, &options)
 }
 
 #[cfg(test)]
