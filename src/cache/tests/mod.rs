@@ -3,6 +3,7 @@
 mod model;
 mod pieces;
 mod room;
+mod spilling;
 mod stress;
 
 use std::io;
@@ -127,8 +128,8 @@ async fn read_all(content: &CachedContent, range: Range<u64>) -> Vec<u8> {
     all
 }
 
-/// Ends when the spool thread has done everything it was asked for before: with each message it also looks at one chunk,
-/// and the caches of these tests have far fewer chunks than this sends messages.
+/// Ends when the spool thread has done everything it was asked for before: with each message it also looks at one
+/// chunk, and the caches of these tests have far fewer chunks than this sends messages.
 async fn settle(cache: &Arc<Cache>) {
     for _ in 0..100 {
         let (reply, answer) = oneshot::channel();
