@@ -171,8 +171,8 @@ impl CachedContent {
         pieces
     }
 
-    /// The first piece at `at`, of at most `max` bytes, which is not 0. Does not count as a use: an upload reads each chunk once, and
-    /// would otherwise push out what it reads next.
+    /// The first piece at `at`, of at most `max` bytes, which is not 0. Does not count as a use: an upload reads each
+    /// chunk once, and would otherwise push out what it reads next.
     pub fn piece(&self, at: u64, max: u64) -> Piece {
         self.inner.state().piece(at, at.saturating_add(max))
     }
