@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
 mod conformance;
+mod mediawiki;
 mod support;

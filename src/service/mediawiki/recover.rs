@@ -67,8 +67,9 @@ impl MediaWiki {
             return Ok(self.finished(key, node));
         }
         if self.stashed().await?.iter().any(|stashed| stashed.filekey == key) {
-            // The key stays listed while its publication runs.
-            return Ok(match self.doubts.may_be_running(key, wanted.size) {
+            // The key stays listed while its publication runs. Of two publications of one key the server lets one win, so
+            // after a restart nobody needs to wait.
+            return Ok(match self.doubts.is_fresh(key, wanted.size) {
                 true => Progress::Unknown,
                 false => Progress::Holds(receipts.to_vec()),
             });

@@ -37,8 +37,8 @@ pub(super) struct Account {
     anon: bool,
     pub(super) rights: Vec<String>,
     ratelimits: serde_json::Value,
-    pub(super) blockid: Option<serde_json::Value>,
-    pub(super) blockreason: String,
+    /// Only blocked accounts have one; the block's number may be missing even so.
+    pub(super) blockreason: Option<String>,
 }
 
 impl Account {
