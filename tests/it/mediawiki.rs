@@ -310,6 +310,12 @@ async fn a_stash_that_is_lost_is_gone() {
     assert_eq!(upload.put_next().await.unwrap_err().retry, Retry::AskFirst);
     assert!(matches!(probe(&upload, &bytes).await, Progress::Gone));
 
+    // The progress entry outlives the data, and is not believed.
+    let mut upload = in_parts(&service, "purged.bin", &bytes, 256 << 10).await;
+    wiki.manage(&["age-stash"]);
+    assert_eq!(upload.put_next().await.unwrap_err().retry, Retry::AskFirst);
+    assert!(matches!(probe(&upload, &bytes).await, Progress::Gone));
+
     let mut upload = in_parts(&service, "purged.bin", &bytes, 512 << 10).await;
     while upload.put_next().await.unwrap() {}
     wiki.manage(&["age-stash"]);
@@ -422,7 +428,7 @@ async fn moving_and_removing() {
     assert_eq!(rename("other.txt", "bad#name.txt").await, Kind::BadName);
     assert_eq!(rename("other.txt", "program.exe").await, Kind::Refused);
     // What the wiki does not recognise it does not move, not even within its extension.
-    let strange: Bytes = [1, 0x53, 0x4d, 2].into_iter().chain((0..2000_u32).map(|n| (n * 7919 >> 3) as u8)).collect();
+    let strange: Bytes = [1, 0x53, 0x4d, 2].into_iter().chain((0..2000_u32).map(|n| ((n * 7919) >> 3) as u8)).collect();
     whole(&service, &path("strange.bin"), &strange).await.unwrap();
     assert_eq!(rename("strange.bin", "stranger.bin").await, Kind::CrossDevice);
     service.remove(&path("other.txt"), &other).await.unwrap();

@@ -119,6 +119,10 @@ impl MediaWiki {
             Err(trouble) => return Err(trouble.into()),
         };
         match (upload.result.as_str(), upload.offset) {
+            // The progress outlives the data: after a clean-up of the stash it still says Continue.
+            ("Continue", Some(_)) if !self.stashed().await?.iter().any(|stashed| stashed.filekey == token.id) => {
+                Ok(Progress::Gone)
+            }
             ("Continue", Some(offset)) => {
                 let state = serde_json::Value::Null;
                 Ok(Progress::Holds(vec![Receipt { index: 0, range: 0..offset, state }]))

@@ -43,6 +43,8 @@ impl Seen {
 }
 
 type Reply = Response<Body>;
+/// What a file server says to a download.
+type Download = fn(&Seen) -> Reply;
 
 fn reply(status: u16, kind: &str, body: impl Into<Body>) -> Reply {
     let status = StatusCode::from_u16(status).unwrap();
@@ -296,6 +298,19 @@ async fn statuses_of_gateways() {
 }
 
 #[tokio::test]
+async fn a_name_the_wiki_would_change_never_leaves() {
+    let fake = Fake::new(|_| panic!("nothing is asked")).await;
+    for name in ["a#b.bin", "a  b.bin", "a.txt", "a.exe", "folder/a.bin"] {
+        fake.wiki.put_whole(&spec(name), part(9, true).payload).await.unwrap_err();
+        fake.wiki.begin(&spec(name), Some(part(9, true))).await.unwrap_err();
+        let token = SessionToken { id: "old".into(), state: json!(null) };
+        let receipt = Receipt { index: 0, range: 0..9, state: json!({ "key": "new" }) };
+        fake.wiki.finish(&spec(name), &token, &[receipt]).await.unwrap_err();
+    }
+    assert!(fake.asked().is_empty());
+}
+
+#[tokio::test]
 async fn a_name_that_was_changed_is_not_a_success() {
     let answer = |name: &'static str| {
         move |_: &Seen| ok(json!({ "upload": { "result": "Success", "filename": name, "imageinfo": image(name, 9) } }))
@@ -382,7 +397,7 @@ async fn files_of_other_wikis_and_redirects_are_not_there() {
 }
 
 /// Reads bytes 2 to 5 of a file of 10 bytes from a server that answers with `file`.
-async fn read(file: fn(&Seen) -> Response<Body>) -> (Result<Bytes>, Vec<Seen>) {
+async fn read(file: Download) -> (Result<Bytes>, Vec<Seen>) {
     let fake = Fake::new(move |seen| match seen.path.as_str() {
         "/w/api.php" => ok(json!({ "query": { "pages": [{ "title": "File:A.bin", "imagerepository": "local",
             "imageinfo": [image("A.bin", 10)] }] } })),
@@ -413,7 +428,7 @@ async fn a_read_is_exactly_what_was_asked_for() {
     assert_eq!((downloads[0].if_range.as_deref(), downloads[1].if_range.as_deref()), (None, Some("\"v1\"")));
     let (got, _) = read(|_| reply(200, "application/octet-stream", "0123456789")).await;
     assert_eq!(got.unwrap(), "2345", "a server that knows no ranges");
-    let wrong: [(fn(&Seen) -> Reply, Kind); 7] = [
+    let wrong: [(Download, Kind); 7] = [
         (|_| partial("2-5/11", "2345"), Kind::Conflict),
         (|_| partial("3-6/10", "3456"), Kind::Corrupt),
         (|_| partial("2-5/10", "234"), Kind::Corrupt),
