@@ -5,5 +5,6 @@
 
 mod cli;
 mod conformance;
+mod mediawiki;
 mod support;
 mod tidy;

@@ -27,8 +27,8 @@ pub(super) fn report(session: &Session, limits: &Limits) -> Result<Vec<String>> 
             Error::new(Kind::ReadOnly, "check", format!("uploads are switched off on {}", printable(&site.name)));
         return Err(error.hint("the wiki's administrator sets $wgEnableUploads"));
     }
-    if account.blockid.is_some() {
-        let reason = printable(&account.blockreason).into_owned();
+    if let Some(reason) = &account.blockreason {
+        let reason = printable(reason).into_owned();
         return Err(Error::new(Kind::Denied, "check", format!("the account {} is blocked: {reason}", account.name)));
     }
     if !account.may("upload") {

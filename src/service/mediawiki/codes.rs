@@ -163,6 +163,7 @@ const TABLE: &[Row] = &[
     row("missingtitle", Kind::NotFound, Retry::Never, ""),
     row("cantdelete", Kind::NotFound, Retry::Never, ""),
     row("articleexists", Kind::Exists, Retry::Never, ""),
+    row("redirectexists", Kind::Exists, Retry::Never, "a redirect page has this name"),
     row("filetypemismatch", Kind::CrossDevice, Retry::Never, "the wiki only renames files whose type it recognises"),
 ];
 

@@ -28,6 +28,9 @@ const LADDER: [u64; 14] = [
 ];
 const KIB: u64 = 1024;
 
+/// A cut is never taken for a refusal up to this size: limits below it are rare, bad networks are not.
+const CUT_MIN: u64 = 1024 * KIB - FIELDS_MAX;
+
 /// What is known about one server.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -75,7 +78,7 @@ impl Limits {
     /// closing, and their answer is lost; but a network breaks, too. So it counts as a refusal only when it happens
     /// twice running, at a size that never went through.
     pub(super) fn is_refusal_by_cut(&self, len: u64) -> bool {
-        if len <= self.proven.load(Ordering::Relaxed) {
+        if len <= self.proven.load(Ordering::Relaxed).max(CUT_MIN) {
             return false;
         }
         self.suspect.swap(len, Ordering::Relaxed) == len
@@ -134,16 +137,18 @@ mod tests {
 
     #[test]
     fn a_cut_is_a_refusal_the_second_time_and_only_where_nothing_went_through() {
-        let limits = Limits::new();
-        assert!(!limits.is_refusal_by_cut(100));
-        assert!(!limits.is_refusal_by_cut(200), "another size");
-        assert!(limits.is_refusal_by_cut(200));
-        assert!(!limits.is_refusal_by_cut(100));
-        limits.accepted(150);
-        assert!(!limits.is_refusal_by_cut(100) && !limits.is_refusal_by_cut(100), "that much is known to pass");
-        assert!(!limits.is_refusal_by_cut(151));
+        let (limits, mib) = (Limits::new(), 1 << 20);
+        assert!(!limits.is_refusal_by_cut(2 * mib));
+        assert!(!limits.is_refusal_by_cut(3 * mib), "another size");
+        assert!(limits.is_refusal_by_cut(3 * mib));
+        assert!(!limits.is_refusal_by_cut(2 * mib));
+        limits.accepted(2 * mib);
+        assert!(!limits.is_refusal_by_cut(2 * mib) && !limits.is_refusal_by_cut(2 * mib), "that much is known to pass");
+        assert!(!limits.is_refusal_by_cut(3 * mib));
         limits.accepted(10);
-        assert!(!limits.is_refusal_by_cut(151), "something went through in between");
+        assert!(!limits.is_refusal_by_cut(3 * mib), "something went through in between");
+        let fresh = Limits::new();
+        assert!(!fresh.is_refusal_by_cut(CUT_MIN) && !fresh.is_refusal_by_cut(CUT_MIN), "a bad network, not a limit");
     }
 
     proptest! {

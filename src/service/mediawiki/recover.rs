@@ -67,8 +67,9 @@ impl MediaWiki {
             return Ok(self.finished(key, node));
         }
         if self.stashed().await?.iter().any(|stashed| stashed.filekey == key) {
-            // The key stays listed while its publication runs.
-            return Ok(match self.doubts.may_be_running(key, wanted.size) {
+            // The key stays listed while its publication runs. Of two publications of one key the server lets one win, so
+            // after a restart nobody needs to wait.
+            return Ok(match self.doubts.is_fresh(key, wanted.size) {
                 true => Progress::Unknown,
                 false => Progress::Holds(receipts.to_vec()),
             });
@@ -118,6 +119,10 @@ impl MediaWiki {
             Err(trouble) => return Err(trouble.into()),
         };
         match (upload.result.as_str(), upload.offset) {
+            // The progress outlives the data: after a clean-up of the stash it still says Continue.
+            ("Continue", Some(_)) if !self.stashed().await?.iter().any(|stashed| stashed.filekey == token.id) => {
+                Ok(Progress::Gone)
+            }
             ("Continue", Some(offset)) => {
                 let state = serde_json::Value::Null;
                 Ok(Progress::Holds(vec![Receipt { index: 0, range: 0..offset, state }]))

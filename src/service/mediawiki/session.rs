@@ -37,8 +37,8 @@ pub(super) struct Account {
     anon: bool,
     pub(super) rights: Vec<String>,
     ratelimits: serde_json::Value,
-    pub(super) blockid: Option<serde_json::Value>,
-    pub(super) blockreason: String,
+    /// Only blocked accounts have one; the block's number may be missing even so.
+    pub(super) blockreason: Option<String>,
 }
 
 impl Account {
@@ -252,5 +252,54 @@ impl Call {
             return self.with("assertuser", name);
         }
         self.field("assertuser", name).field("token", session.token.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rejected() -> Result<Opened, NotSignedIn> {
+        Err(NotSignedIn::Rejected(Error::new(Kind::SignedOut, OP, "wrong password")))
+    }
+
+    #[test]
+    fn pauses_grow_while_the_password_stays_wrong() {
+        let (mut record, mut now) = (Record::default(), Instant::now());
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        for _ in 0..REJECTIONS_MAX {
+            assert!(record.pause(now).is_none());
+            assert!(record.note(rejected(), now).is_err());
+        }
+        for pause in [5, 10, 20, 40, 80, 80] {
+            let error = record.pause(now + minutes(pause) - Duration::from_secs(1)).unwrap();
+            assert!(error.to_string().contains("not trying again for 1 min"), "{error}");
+            now += minutes(pause);
+            assert!(record.pause(now).is_none(), "one more try after {pause} min");
+            assert!(record.note(rejected(), now).is_err());
+        }
+    }
+
+    #[test]
+    fn a_network_that_fails_is_no_rejection() {
+        let (mut record, now) = (Record::default(), Instant::now());
+        for _ in 0..10 {
+            let doubt = Error::new(Kind::Timeout, OP, "silence").retry(Retry::AskFirst);
+            let error = record.note(Err(NotSignedIn::Failed(doubt)), now).err().unwrap();
+            assert_eq!(error.retry, Retry::After(Duration::ZERO), "the call itself was never sent");
+            assert!(record.pause(now).is_none());
+        }
+    }
+
+    #[test]
+    fn the_narrowest_limit_counts() {
+        let limits =
+            json!({ "upload": { "user": { "hits": 380, "seconds": 4320 }, "newbie": { "hits": 8, "seconds": 300 } } });
+        let account = Account { ratelimits: limits, ..Account::default() };
+        assert_eq!(account.limit("upload"), Some((8, 300)));
+        assert_eq!(account.limit("move"), None);
+        assert_eq!(Account { ratelimits: json!([]), ..Account::default() }.limit("upload"), None);
     }
 }

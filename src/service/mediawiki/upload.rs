@@ -69,6 +69,7 @@ pub(super) fn assembled(receipts: &[Receipt]) -> Option<(&str, Option<Sha1Digest
 impl MediaWiki {
     /// Sends the first part, which makes the stash entry.
     pub(super) async fn open_stash(&self, spec: &Spec, first: Option<Part>) -> Result<Begun> {
+        self.admit(spec).await?;
         let part = first.ok_or_else(|| Error::new(Kind::Invalid, OP, "a stash entry begins with a part"))?;
         let sent = self.send(spec, None, &part).await?;
         let token = SessionToken { id: sent.key.clone(), state: serde_json::Value::Null };
@@ -162,6 +163,7 @@ impl MediaWiki {
             // Looked at before publishing: afterwards the wrong file would be there.
             return Err(corrupt("assembled"));
         }
+        self.admit(spec).await?;
         let call = self.publication(spec).field("filekey", key).answer_within(work_within(wanted.size));
         let answer = self.sessions.call::<UploadAnswer>(call).await;
         self.remember(key, &answer);
@@ -177,6 +179,7 @@ impl MediaWiki {
         if wanted.size > self.limits.piece() {
             return Err(too_large_at_once());
         }
+        self.admit(spec).await?;
         let call = self.publication(spec).file("file", payload).answer_within(work_within(wanted.size));
         let answer = self.sessions.call::<UploadAnswer>(call).await;
         self.remember(&whole_doubt(&self.canonical(spec), wanted), &answer);
@@ -188,6 +191,14 @@ impl MediaWiki {
             }
             refused => self.published(spec, wanted, refused).await,
         }
+    }
+
+    /// Whether the file may have its name, before anything is sent: the wiki would change a bad one without a word. What
+    /// the wiki makes of names is known only once we are signed in.
+    async fn admit(&self, spec: &Spec) -> Result<()> {
+        self.connect().await?;
+        self.file_name(OP, &spec.path)?;
+        self.site().names.check(spec.path.name())
     }
 
     /// The fields of a request that publishes.
