@@ -8,3 +8,4 @@ mod conformance;
 mod mediawiki;
 mod support;
 mod tidy;
+mod wiki_mount;
