@@ -49,7 +49,7 @@ impl Source {
                 secret(text, &format!("the variable {name}"))
             }
             Source::Credential(name) => {
-                if !crate::path::is_entry_name(name) {
+                if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
                     return Err(invalid(format!("{name:?} is not the name of a credential")));
                 }
                 let folder = environment("CREDENTIALS_DIRECTORY")
