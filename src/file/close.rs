@@ -112,6 +112,7 @@ impl File {
             let mut state = self.state();
             let at = state.openers.iter().position(|opener| *opener == handle.opener);
             at.map(|at| state.openers.swap_remove(at));
+            state.readers -= u32::from(handle.readable);
             state.openers.is_empty()
         };
         let parked = self.state().parked.is_some() || self.upload.failure().is_some();

@@ -79,6 +79,8 @@ pub struct File {
 struct State {
     /// Who opened the handles that are open.
     openers: Vec<Option<Tgid>>,
+    /// How many of the handles read through the kernel's pages.
+    readers: u32,
     last_writer: Option<Tgid>,
     /// The thread and process that wrote last, so that `/proc` is asked once per writer and not once per write.
     known_thread: Option<(u32, Option<Tgid>)>,
@@ -92,6 +94,7 @@ struct State {
 pub struct Handle {
     file: Arc<File>,
     opener: Option<Tgid>,
+    readable: bool,
     writable: bool,
     /// Where the last read ended, to see reading in sequence.
     read_to: AtomicU64,
@@ -112,6 +115,8 @@ impl Handle {
 /// How a file is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenMode {
+    /// For reading.
+    pub read: bool,
     /// For writing.
     pub write: bool,
     /// Cutting it to nothing first.
@@ -159,9 +164,19 @@ impl File {
         self.state().modified
     }
 
+    /// Whether any handle is open.
+    pub fn is_open(&self) -> bool {
+        !self.state().openers.is_empty()
+    }
+
+    /// Whether a program reads the file through the kernel's pages.
+    pub fn has_readers(&self) -> bool {
+        self.state().readers > 0
+    }
+
     /// Whether the mount knows more of it than the service: it is open, changed, or parked.
     pub fn is_local(&self) -> bool {
-        !self.state().openers.is_empty() || self.upload.is_dirty() || self.upload.is_busy()
+        self.is_open() || self.upload.is_dirty() || self.upload.is_busy()
     }
 
     /// What is the matter with it.
@@ -192,8 +207,11 @@ impl File {
             self.resize(0).await?;
             self.state().parked = None;
         }
-        self.state().openers.push(opener);
-        Ok(Handle { file: self.clone(), opener, writable: mode.write, read_to: AtomicU64::new(0) })
+        let mut state = self.state();
+        state.openers.push(opener);
+        state.readers += u32::from(mode.read);
+        drop(state);
+        Ok(Handle { file: self.clone(), opener, readable: mode.read, writable: mode.write, read_to: AtomicU64::new(0) })
     }
 
     /// Waits until the file may change.

@@ -17,7 +17,6 @@ mod answer;
 mod body;
 mod failure;
 mod request;
-pub mod secret;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -304,14 +304,8 @@ impl Upload {
                     }
                 });
             }
-            Action::Age => self.spawn(async |_| {
-                tokio::time::sleep(AGE).await;
-                Event::Aged
-            }),
-            Action::Wait { delay } => self.spawn(async move |upload| {
-                tokio::time::sleep(upload.uploads.jitter(delay)).await;
-                Event::Again
-            }),
+            Action::Age => self.after(AGE, Event::Aged),
+            Action::Wait { delay } => self.after(self.uploads.jitter(delay), Event::Again),
             Action::Committed { .. } | Action::Failed { .. } => unreachable!("handled under the lock"),
         }
     }
@@ -352,6 +346,15 @@ impl Upload {
 
     fn spec(&self, size: Option<u64>) -> Spec {
         Spec { path: self.place.get(), size, sha1: None, replaces: self.source.node() }
+    }
+
+    /// Feeds `event` back after a while. Nobody waits for a timer at the end of a mount.
+    fn after(self: &Arc<Self>, delay: Duration, event: Event) {
+        let upload = self.clone();
+        self.uploads.spawn_timer(async move {
+            tokio::time::sleep(delay).await;
+            upload.event(event);
+        });
     }
 
     /// A tracked task whose event is fed back.

@@ -54,6 +54,11 @@ impl Uploads {
         self.tasks.spawn_on(work, &self.runtime);
     }
 
+    /// Runs `work`, for which nobody waits.
+    fn spawn_timer(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Waits until no task is under way. New ones may still come; the caller has made sure that none do.
     pub async fn drained(&self) {
         self.tasks.close();

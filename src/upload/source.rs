@@ -72,6 +72,13 @@ impl Source {
         self.base().node = Some((path, node));
     }
 
+    /// A file that the service does not have yet will replace `node` at `path`. None of its bytes show through.
+    pub fn replaces(&self, path: RemotePath, node: Node) {
+        let mut base = self.base();
+        base.node = Some((path, node));
+        base.visible = 0;
+    }
+
     /// Takes what there is room for of `data`; how many bytes.
     pub(super) fn write(&self, at: u64, data: &[u8]) -> usize {
         self.cached.write(at, data)

@@ -1,0 +1,517 @@
+//! The FUSE front: decode a request, call the tree or a file, answer. The only place that knows `fuser`.
+//!
+//! **Concurrency.** The threads that read requests never wait for the network, the disk or a commit: what cannot be
+//! answered from memory goes on in a task, with the reply.
+//!
+//! **Deadlines.** Every such task answers in time: metadata within `metadata_deadline`; closes and writes are bounded
+//! by the files below (nothing moved for `close_deadline`). A change that the deadline overtakes goes on behind it.
+//!
+//! **Failure.** One line in the log for each errno a program would not expect. A reply that is dropped answers EIO.
+
+mod coherence;
+mod front;
+mod handles;
+#[macro_use]
+mod refused;
+mod reply;
+mod xattr;
+
+use std::ffi::OsStr;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use fuser::{
+    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+pub use self::coherence::CoherenceThread;
+use self::front::Front;
+use self::reply::{made_by, mode_of};
+use crate::error::{Error, Kind, Result};
+use crate::file::{Files, OpenMode};
+use crate::path::NAME_BYTES_MAX;
+use crate::tree::change::{At, IfExists};
+use crate::tree::{Overrides, Tree};
+
+/// The largest write request, in bytes: what kernels up to 6.18 send at most without a raised `max_pages_limit`.
+const WRITE_BYTES_MAX: u32 = 1 << 20;
+
+/// The unit of `statfs`, in bytes.
+const STATFS_BLOCK_BYTES: u32 = 4096;
+
+/// The file system as FUSE sees it.
+pub struct Fs {
+    front: Arc<Front>,
+    /// Told when the kernel has let go of the mount.
+    ended: Sender<()>,
+}
+
+impl Fs {
+    /// The front of `tree`; `ended` is told when the mount is gone.
+    /// The second value is a thread to be started when there is a mount.
+    pub fn new(
+        tree: Arc<Tree>,
+        files: Arc<Files>,
+        metadata_deadline: Duration,
+        ended: Sender<()>,
+    ) -> (Self, CoherenceThread) {
+        let (front, thread) = Front::new(tree, files, metadata_deadline);
+        (Fs { front, ended }, thread)
+    }
+
+    /// Changes a name in the background, and answers.
+    fn change(
+        &self,
+        op: &'static str,
+        at: (u64, String),
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        reply: ReplyEmpty,
+    ) {
+        self.spawn(async move |front| {
+            let result = front.in_time(work).await;
+            front.answer_empty(op, At { parent: at.0, name: &at.1 }, result, reply);
+        });
+    }
+
+    /// Runs `work` with the reply it owns.
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, work: impl FnOnce(Arc<Front>) -> F) {
+        let work = work(self.front.clone());
+        self.front.files.uploads().spawn(work);
+    }
+}
+
+/// Answers with an error and its log line.
+macro_rules! refuse {
+    ($front:expr, $reply:expr, $op:literal, $ino:expr, $error:expr) => {
+        $reply.error(reply::errno($op, $front.path_of($ino), &$error))
+    };
+}
+
+/// A name as the services speak; others cannot exist.
+macro_rules! decoded {
+    ($name:expr, $reply:expr) => {
+        match reply::name($name) {
+            Ok(name) => name.to_owned(),
+            Err(errno) => return $reply.error(errno),
+        }
+    };
+}
+
+/// The open file behind a number.
+macro_rules! opened {
+    ($fs:expr, $number:expr, $reply:expr) => {
+        match $fs.front.handles.get($number.0) {
+            Some(handle) => handle,
+            None => return $reply.error(Errno::EBADF),
+        }
+    };
+}
+
+impl Filesystem for Fs {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Without KILLPRIV_V2 the kernel asks for an attribute before every buffered write. Kernels that lack one of
+        // these work without it.
+        let wanted = [
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_AUTO_INVAL_DATA,
+        ];
+        for flag in wanted {
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "this kernel does not have it");
+            }
+        }
+        if let Err(most) = config.set_max_write(WRITE_BYTES_MAX) {
+            tracing::debug!(most, "smaller write requests");
+        }
+        Ok(())
+    }
+
+    fn destroy(&mut self) {
+        // The other side may have gone first.
+        let _ = self.ended.send(());
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let name = match reply::name(name) {
+            Ok(name) => name.to_owned(),
+            Err(_) => return reply.error(Errno::ENOENT),
+        };
+        let tree = &self.front.tree;
+        match tree.lookup_now(parent.0, &name) {
+            Some(result) => self.front.answer_entry(parent.0, &name, result, reply),
+            None => self.spawn(async move |front| {
+                let (tree, wanted) = (front.tree.clone(), name.clone());
+                let result = front.in_time(async move { tree.lookup(parent.0, &wanted).await }).await;
+                front.answer_entry(parent.0, &name, result, reply);
+            }),
+        }
+    }
+
+    fn forget(&self, _request: &Request, ino: INodeNo, nlookup: u64) {
+        self.front.tree.forget(ino.0, nlookup);
+    }
+
+    fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.front.tree.attr_now(ino.0) {
+            Some(result) => self.front.answer_attr(ino.0, result, reply),
+            None => self.spawn(async move |front| {
+                let tree = front.tree.clone();
+                let result = front.in_time(async move { tree.attr_fresh(ino.0).await }).await;
+                front.answer_attr(ino.0, result, reply);
+            }),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let overrides = Overrides {
+            mode: mode.map(|mode| (mode & 0o7777) as u16),
+            uid,
+            gid,
+            accessed: atime.map(reply::time),
+            modified: mtime.map(reply::time),
+        };
+        let Some(size) = size else {
+            let result = self.front.tree.set(ino.0, overrides);
+            return self.front.answer_attr(ino.0, result, reply);
+        };
+        self.spawn(async move |front| {
+            let result = front.resize(ino.0, fh, size).await;
+            let result = result.and_then(|()| front.tree.set(ino.0, overrides));
+            front.answer_attr(ino.0, result, reply);
+        });
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        if mode & libc::S_IFMT != libc::S_IFREG && mode & libc::S_IFMT != 0 {
+            return reply.error(Errno::EPERM);
+        }
+        let name = decoded!(name, reply);
+        let overrides = made_by(request, mode, umask);
+        self.spawn(async move |front| {
+            let result = front.create(parent.0, name.clone(), overrides, IfExists::Refuse).await;
+            let result = match result {
+                // A node that nobody opens is an empty file.
+                Ok((attr, _)) => front.open_and_close(attr).await,
+                Err(error) => Err(error),
+            };
+            front.answer_entry(parent.0, &name, result, reply);
+        });
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let name = decoded!(name, reply);
+        let if_exists = if flags & libc::O_EXCL != 0 { IfExists::Refuse } else { IfExists::Accept };
+        let (overrides, tid) = (made_by(request, mode, umask), request.pid());
+        let mode = mode_of(OpenFlags(flags));
+        self.spawn(async move |front| {
+            let at = At { parent: parent.0, name: &name };
+            let created = match front.create(parent.0, name.clone(), overrides, if_exists).await {
+                Ok((attr, is_new)) => {
+                    // A new file is empty, and differs from what the service has: nothing.
+                    let mode = OpenMode { truncate: mode.truncate || is_new, ..mode };
+                    front.open(attr.ino, tid, mode).await.map(|(handle, flags)| (attr, handle, flags))
+                }
+                Err(error) => Err(error),
+            };
+            match created {
+                Ok((attr, handle, flags)) => {
+                    let attr = front.tree.attr(attr.ino).unwrap_or(attr);
+                    let ttl = front.ttl(&name);
+                    reply.created(&ttl, &reply::attr(&attr), Generation(0), FileHandle(handle), flags);
+                }
+                Err(error) => reply.error(reply::errno("create", front.child(at), &error)),
+            }
+        });
+    }
+
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (tid, mode) = (request.pid(), mode_of(flags));
+        self.spawn(async move |front| match front.open(ino.0, tid, mode).await {
+            Ok((handle, flags)) => reply.opened(FileHandle(handle), flags),
+            Err(error) => refuse!(front, reply, "open", ino.0, error),
+        });
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let handle = opened!(self, fh, reply);
+        let len = u64::from(size);
+        handle.note_read(offset, len);
+        if let Some(bytes) = handle.file().read_now(offset, len) {
+            return reply.data(&bytes);
+        }
+        self.spawn(async move |front| {
+            let read = tokio::time::timeout(front.metadata_deadline, handle.file().read(offset, len)).await;
+            match read.unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "read", "the service did not answer in time")))
+            {
+                Ok(bytes) => reply.data(&bytes),
+                Err(error) => refuse!(front, reply, "read", ino.0, error),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let handle = opened!(self, fh, reply);
+        // Of several writers that append, each knows only where it was last; the page cache knows where its bytes go.
+        let appends = flags.0 & libc::O_APPEND != 0 && !write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let at = (!appends).then_some(offset);
+        let tid = request.pid();
+        let taken = match handle.file().write_now(tid, at, data) {
+            Ok(taken) => taken,
+            Err(error) => return refuse!(self.front, reply, "write", ino.0, error),
+        };
+        if handle.file().has_readers() {
+            self.front.coherence.written(ino.0);
+        }
+        if taken == data.len() {
+            return reply.written(data.len() as u32);
+        }
+        let rest = Bytes::copy_from_slice(&data[taken..]);
+        let (at, all) = (at.map(|at| at + taken as u64), data.len() as u32);
+        self.spawn(async move |front| match handle.file().write_rest(tid, at, rest).await {
+            Ok(()) => {
+                if handle.file().has_readers() {
+                    front.coherence.written(ino.0);
+                }
+                reply.written(all);
+            }
+            Err(error) => refuse!(front, reply, "write", ino.0, error),
+        });
+    }
+
+    fn flush(&self, request: &Request, ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        let handle = opened!(self, fh, reply);
+        let tid = request.pid();
+        match handle.file().flush_now(&handle) {
+            Some(Ok(())) => reply.ok(),
+            Some(Err(error)) => refuse!(self.front, reply, "close", ino.0, error),
+            None => self.spawn(async move |front| match handle.file().flush(tid).await {
+                Ok(()) => reply.ok(),
+                Err(error) => refuse!(front, reply, "close", ino.0, error),
+            }),
+        }
+    }
+
+    fn fsync(&self, _request: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let handle = opened!(self, fh, reply);
+        self.spawn(async move |front| match handle.file().commit().await {
+            Ok(()) => reply.ok(),
+            Err(error) => refuse!(front, reply, "fsync", ino.0, error),
+        });
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        if let Some(handle) = self.front.handles.remove(fh.0) {
+            let file = handle.file().clone();
+            self.front.files.uploads().spawn(file.release(handle));
+        }
+        reply.ok();
+    }
+
+    fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.spawn(async move |front| {
+            let tree = front.tree.clone();
+            match front.in_time(async move { tree.list(ino.0).await }).await {
+                Ok(listed) => reply.opened(FileHandle(front.directories.add(listed)), FopenFlags::empty()),
+                Err(error) => refuse!(front, reply, "list", ino.0, error),
+            }
+        });
+    }
+
+    fn readdir(&self, _request: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let Some(listed) = self.front.directories.get(fh.0) else { return reply.error(Errno::EBADF) };
+        for (next, ino, name, kind) in self.front.lines(ino.0, &listed, offset) {
+            if reply.add(INodeNo(ino), next, reply::file_type(kind), name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let Some(listed) = self.front.directories.get(fh.0) else { return reply.error(Errno::EBADF) };
+        let tree = &self.front.tree;
+        for (next, child, name, _) in self.front.lines(ino.0, &listed, offset) {
+            // An entry that went away since the directory was opened is passed over.
+            let Ok(attr) = tree.attr(child) else { continue };
+            let is_dot = next <= 2;
+            if reply.add(INodeNo(child), next, name, &reply::TTL, &reply::attr(&attr), Generation(0)) {
+                break;
+            }
+            if !is_dot {
+                tree.refer(child);
+            }
+        }
+        reply.ok();
+    }
+
+    fn releasedir(&self, _request: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        self.front.directories.remove(fh.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _request: &Request, _ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        // Names are on the service when their call returns.
+        reply.ok();
+    }
+
+    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        let name = decoded!(name, reply);
+        let overrides = made_by(request, mode, umask);
+        self.spawn(async move |front| {
+            let (tree, typed) = (front.tree.clone(), name.clone());
+            let work = async move { tree.mkdir(At { parent: parent.0, name: &typed }, overrides).await };
+            let result = front.in_time(work).await;
+            front.answer_entry(parent.0, &name, result, reply);
+        });
+    }
+
+    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = decoded!(name, reply);
+        let (tree, typed) = (self.front.tree.clone(), name.clone());
+        let work = async move { tree.unlink(At { parent: parent.0, name: &typed }).await };
+        self.change("remove", (parent.0, name), work, reply);
+    }
+
+    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = decoded!(name, reply);
+        let (tree, typed) = (self.front.tree.clone(), name.clone());
+        let work = async move { tree.rmdir(At { parent: parent.0, name: &typed }).await };
+        self.change("rmdir", (parent.0, name), work, reply);
+    }
+
+    fn rename(
+        &self,
+        _request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (old, new) = (decoded!(name, reply), decoded!(newname, reply));
+        if flags.intersects(RenameFlags::RENAME_EXCHANGE | RenameFlags::RENAME_WHITEOUT) {
+            return reply.error(Errno::EINVAL);
+        }
+        let refuse = flags.contains(RenameFlags::RENAME_NOREPLACE);
+        let if_exists = if refuse { IfExists::Refuse } else { IfExists::Accept };
+        let (tree, shown) = (self.front.tree.clone(), new.clone());
+        let work = async move {
+            let (from, to) = (At { parent: parent.0, name: &old }, At { parent: newparent.0, name: &new });
+            tree.rename(from, to, if_exists).await
+        };
+        self.change("rename", (newparent.0, shown), work, reply);
+    }
+
+    fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        // What bounds a writer here is the space that unsent bytes may take; the services do not tell theirs.
+        let usage = self.front.files.cache().usage();
+        let blocks = usage.spooled_bytes_max.max(usage.memory_bytes_max) / u64::from(STATFS_BLOCK_BYTES);
+        let free = blocks.saturating_sub(usage.spooled_bytes / u64::from(STATFS_BLOCK_BYTES));
+        reply.statfs(blocks, free, free, 0, 0, STATFS_BLOCK_BYTES, NAME_BYTES_MAX as u32, STATFS_BLOCK_BYTES);
+    }
+
+    fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        // The kernel has checked the permission bits (`default_permissions`); the service's rights are asked by use.
+        reply.ok();
+    }
+
+    fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(xattr::PREFIX)) else {
+            return reply.error(Errno::EOPNOTSUPP);
+        };
+        let Ok(attr) = self.front.tree.attr(ino.0) else { return reply.error(Errno::ENOENT) };
+        let health = self.front.tree.opened_file(ino.0).map(|file| file.health());
+        let subject = xattr::Subject { health, size: attr.size, node: self.front.tree.node(ino.0) };
+        match xattr::value(name, &subject) {
+            None => reply.error(Errno::NO_XATTR),
+            Some(value) if size == 0 => reply.size(value.len() as u32),
+            Some(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+            Some(value) => reply.data(value.as_bytes()),
+        }
+    }
+
+    refused_operations!();
+}

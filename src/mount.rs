@@ -1,0 +1,311 @@
+//! The composition root and the life of the process: build the stack, mount, wait, drain.
+//!
+//! **Start.** Everything that can be refused is refused before mounting: the device, the mount point, the spool, the
+//! account. **End.** On SIGINT or SIGTERM, or when somebody unmounts: new opens become impossible at once (the mount is
+//! detached), programs that still have files open may close them, commits under way go on, all of it within `drain`.
+//! What is not with the service then is named, one line each. A second signal ends at once.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use fuser::{Config, MountOption, Session, SessionACL};
+use nix::errno::Errno;
+use nix::mount::MntFlags;
+use sd_notify::NotifyState;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cache::{Cache, CacheConfig};
+use crate::config::{MountOptions, Place, Refusal};
+use crate::file::Files;
+use crate::file::process::{Device, fuse_is_mounted_on};
+use crate::fs::Fs;
+use crate::service::Service;
+use crate::tree::{Defaults, Tree};
+use crate::upload::Uploads;
+
+/// The device that FUSE is spoken through.
+const DEVICE: &str = "/dev/fuse";
+
+/// Threads that read requests from the kernel. None of them ever waits, so one would do; the second takes over while
+/// the first copies a large write.
+const FUSE_THREADS: usize = 2;
+
+/// Threads of the runtime, for requests to the service and hashing.
+const NETWORK_THREADS: usize = 2;
+
+/// How often the wait for the end looks whether uploads are still under way.
+const DRAIN_TICK: Duration = Duration::from_millis(50);
+
+/// The runtime that a mount lives on; also for commands that only talk to the service.
+///
+/// # Errors
+/// When the threads cannot be made.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .thread_name("network")
+        .enable_all()
+        .build()
+}
+
+/// Mounts `service` on `dir` and serves it until it is unmounted or the process is told to end.
+///
+/// # Errors
+/// What keeps it from being mounted, in words for a person; or that files are left that the service does not have.
+pub fn run(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<()> {
+    let mount = Mount::start(name, service, dir, options)?;
+    let signals = signals(&mount.runtime)?;
+    announce(&mount.dir);
+    tell_manager(&[NotifyState::Ready, NotifyState::Status("mounted")]);
+    select! {
+        recv(signals) -> _ => tracing::info!("told to end: no new files; waiting for those that are open"),
+        recv(mount.ended) -> _ => {}
+    }
+    tell_manager(&[NotifyState::Stopping, NotifyState::Status("finishing uploads")]);
+    mount.end(options.drain, &signals)
+}
+
+/// A live mount. It ends by [`Mount::end`]; dropped without, it stays until the process is gone.
+pub struct Mount {
+    runtime: Runtime,
+    dir: PathBuf,
+    device: Option<Device>,
+    uploads: Arc<Uploads>,
+    tree: Arc<Tree>,
+    /// Told when the kernel has let go of the mount.
+    ended: Receiver<()>,
+}
+
+impl Mount {
+    /// Mounts `service` on `dir`; the mount is live when this returns.
+    ///
+    /// # Errors
+    /// What keeps it from being mounted, in words for a person.
+    pub fn start(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
+        let dir = check_mount_point(dir)?;
+        check_device()?;
+        let runtime = runtime().context("cannot start the network threads")?;
+        for line in runtime.block_on(service.check())? {
+            tracing::info!("{line}");
+        }
+        let cache = Cache::open(CacheConfig {
+            memory_bytes: options.memory_bytes,
+            chunk_bytes: options.chunk_bytes,
+            spool_dir: options.spool.clone(),
+            spool_bytes_max: options.spool_bytes_max,
+        })?;
+        let kind = service.kind();
+        let uploads = Uploads::new(service, runtime.handle().clone());
+        let files = Files::new(uploads.clone(), cache, options.close_deadline);
+        let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
+
+        let (ended_sender, ended) = unbounded();
+        let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
+        let device = Device::mounted_on(&dir);
+        if let Some(device) = device {
+            files.mounted(device);
+        }
+        coherence.start(session.notifier()).context("cannot start a thread")?;
+        let background = session.spawn().context("cannot start the FUSE threads")?;
+        // Dropped, it would unmount whatever is on `dir` by then: after somebody else's `umount` that is the file
+        // system beneath. The mount is ended by `detach`, which looks first.
+        std::mem::forget(background);
+        tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
+        Ok(Mount { runtime, dir, device, uploads, tree, ended })
+    }
+
+    /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most
+    /// `limit`, or until `hurry` tells.
+    ///
+    /// # Errors
+    /// When files are left that the service does not have.
+    pub fn end(self, limit: Duration, hurry: &Receiver<()>) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        detach(&self.dir, self.device)?;
+        let released = !self.ended.is_empty() || wait_for(&self.ended, hurry, deadline);
+        let drained = released && drain(&self.runtime, &self.uploads, hurry, deadline);
+        let result = if drained { Ok(()) } else { report_left(&self.tree) };
+        // What still waits for the network waits in vain.
+        self.runtime.shutdown_background();
+        tracing::info!("unmounted");
+        result
+    }
+}
+
+/// The options that every mount has: nothing on it runs with other rights, and the kernel checks permission bits.
+fn fuse_config(name: &str, options: &MountOptions) -> Config {
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::FSName(name.replace(',', "_")),
+        MountOption::Subtype("uploadfs".into()),
+        MountOption::DefaultPermissions,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoExec,
+    ];
+    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.n_threads = Some(FUSE_THREADS);
+    config.clone_fd = true;
+    config
+}
+
+fn defaults() -> Defaults {
+    let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+    Defaults { uid, gid, file_mode: 0o644, directory_mode: 0o755 }
+}
+
+fn check_device() -> anyhow::Result<()> {
+    let metadata = fs::metadata(DEVICE).with_context(|| {
+        format!(
+            "{DEVICE} is missing: load the kernel module with `modprobe fuse`, or, in a container, pass the device in"
+        )
+    })?;
+    if !metadata.file_type().is_char_device() {
+        bail!("{DEVICE} is not a device");
+    }
+    match fs::OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(_) => Ok(()),
+        // An ordinary user may mount through fusermount3 although the device itself is closed to them.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{DEVICE} cannot be opened")),
+    }
+}
+
+/// The mount point, absolute; refused when mounting there would hide something or cannot work.
+///
+/// # Errors
+/// Says what is wrong with it and what to do.
+pub fn check_mount_point(dir: &Path) -> Result<PathBuf, Refusal> {
+    let shown = dir.display();
+    let refuse = |what: String, instead: String| Err(Refusal::new(Place::Arguments, what, instead));
+    let real = match dir.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
+        Ok((about, real)) if about.is_dir() => real,
+        Ok(_) => return refuse(format!("{shown} is not a directory"), "mount on a directory".into()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
+            let what = format!("{shown} is a dead mount: the process behind it has gone");
+            return refuse(what, format!("run: fusermount3 -uz {shown}"));
+        }
+        Err(error) => {
+            return refuse(format!("{shown} cannot be mounted on: {error}"), format!("run: mkdir -p {shown}"));
+        }
+    };
+    if fuse_is_mounted_on(&real) {
+        return refuse(format!("something is mounted on {shown} already"), format!("run: fusermount3 -u {shown}"));
+    }
+    match fs::read_dir(&real).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => Ok(real),
+        Ok(true) => refuse(
+            format!("{shown} is not empty, and mounting would hide what is in it"),
+            "mount on an empty directory".into(),
+        ),
+        Err(error) => refuse(format!("{shown} cannot be read: {error}"), "mount on a directory of your own".into()),
+    }
+}
+
+/// Why a mount failed, and what to do.
+fn explain(dir: &Path, error: io::Error) -> anyhow::Error {
+    let shown = dir.display();
+    let advice = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "mounting needs root, or the program fusermount3 (package fuse3) and write permission on the mount point"
+        }
+        Some(libc::EBUSY) => "the mount point is in use",
+        _ if error.kind() == io::ErrorKind::PermissionDenied => {
+            "`--allow-other` needs the line `user_allow_other` in /etc/fuse.conf"
+        }
+        _ if error.kind() == io::ErrorKind::NotFound => "the program fusermount3 (package fuse3) is missing",
+        _ => "see the message before",
+    };
+    anyhow::Error::new(error).context(format!("cannot mount on {shown}: {advice}"))
+}
+
+/// SIGINT and SIGTERM, to a thread that waits.
+fn signals(runtime: &Runtime) -> anyhow::Result<Receiver<()>> {
+    // Two: the one that ends the mount, and the one that ends the wait.
+    let (sender, receiver) = bounded(2);
+    let _inside = runtime.enter();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let stream = signal(kind).context("cannot listen to signals")?;
+        runtime.spawn(forward(stream, sender.clone()));
+    }
+    Ok(receiver)
+}
+
+async fn forward(mut stream: tokio::signal::unix::Signal, sender: Sender<()>) {
+    while stream.recv().await.is_some() {
+        // A third signal adds nothing.
+        let _ = sender.try_send(());
+    }
+}
+
+/// Detaches the mount, unless something else is on the mount point by now.
+fn detach(dir: &Path, device: Option<Device>) -> anyhow::Result<()> {
+    if device.is_none() || Device::mounted_on(dir) != device {
+        return Ok(());
+    }
+    match nix::mount::umount2(dir, MntFlags::MNT_DETACH) {
+        Ok(()) => Ok(()),
+        Err(Errno::EPERM) => {
+            let status = std::process::Command::new("fusermount3").args(["-u", "-z", "--"]).arg(dir).status();
+            let status = status.context("cannot unmount: the program fusermount3 (package fuse3) is missing")?;
+            if status.success() { Ok(()) } else { bail!("fusermount3 could not unmount {}", dir.display()) }
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot unmount {}", dir.display())),
+    }
+}
+
+/// Waits until the kernel has let go of the mount; whether it did.
+fn wait_for(ended: &Receiver<()>, hurry: &Receiver<()>, deadline: Instant) -> bool {
+    select! {
+        recv(ended) -> _ => true,
+        recv(hurry) -> _ => false,
+        recv(crossbeam_channel::at(deadline)) -> _ => false,
+    }
+}
+
+/// Waits until no upload is under way; whether it came to that.
+fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadline: Instant) -> bool {
+    loop {
+        let tick = DRAIN_TICK.min(deadline.saturating_duration_since(Instant::now()));
+        if runtime.block_on(async { tokio::time::timeout(tick, uploads.drained()).await }).is_ok() {
+            return true;
+        }
+        if hurry.try_recv().is_ok() || Instant::now() >= deadline {
+            return false;
+        }
+    }
+}
+
+/// Names every file that the service does not have as it was left.
+fn report_left(tree: &Tree) -> anyhow::Result<()> {
+    let left = tree.unsettled();
+    for (path, file) in &left {
+        tracing::error!(%path, bytes = file.size(), "not uploaded, and lost with this mount");
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    bail!("{} files were not uploaded", left.len())
+}
+
+/// A hint for a person who started it by hand.
+fn announce(dir: &Path) {
+    if io::stderr().is_terminal() {
+        eprintln!("mounted on {}; Ctrl-C unmounts", dir.display());
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}

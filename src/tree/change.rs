@@ -1,0 +1,317 @@
+//! Changes of names: create, remove, rename, directories. Each asks the service first where the service knows the
+//! name, and changes the tree only when it agreed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::entry::Entry;
+use super::{Attr, Ino, Known, Overrides, Tree, not_found, stale};
+use crate::error::{Error, Kind, Result};
+use crate::file::File;
+use crate::service::{Node, NodeKind};
+
+/// Whether an existing name is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfExists {
+    /// `O_EXCL`, `RENAME_NOREPLACE`.
+    Refuse,
+    /// The usual.
+    Accept,
+}
+
+/// One name in one directory.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The directory.
+    pub parent: Ino,
+    /// The name as the program typed it.
+    pub name: &'a str,
+}
+
+/// What an entry is found to be before it is changed.
+struct Target {
+    ino: Ino,
+    kind: NodeKind,
+    file: Option<Arc<File>>,
+    node: Option<Node>,
+}
+
+impl Tree {
+    /// Makes a file, or finds the one that is there. The kernel learns of it.
+    ///
+    /// # Errors
+    /// `Exists` when it must not exist; what the service has against the name; `IsDirectory`.
+    pub async fn create(&self, at: At<'_>, overrides: Overrides, if_exists: IfExists) -> Result<(Attr, bool)> {
+        let canonical = self.canonical(at.name)?;
+        let path = self.path(at.parent)?.join(at.name);
+        match self.find(at.parent, &canonical).await? {
+            Some(_) if if_exists == IfExists::Refuse => Err(Error::new(Kind::Exists, "create", "the file exists")),
+            Some(target) if target.kind == NodeKind::Directory => {
+                Err(Error::new(Kind::IsDirectory, "create", "a directory has this name"))
+            }
+            Some(target) => Ok((self.inner().refer(target.ino, &self.defaults)?, false)),
+            None => {
+                // Most services would complain only when the last byte has been sent.
+                self.service().check_name(&path)?;
+                let mut inner = self.inner();
+                let mut entry = Entry::new(at.parent, canonical, NodeKind::File);
+                entry.overrides = overrides;
+                let ino = inner.add(entry);
+                Ok((inner.refer(ino, &self.defaults)?, true))
+            }
+        }
+    }
+
+    /// What stands under a name, as fresh as a change needs it.
+    async fn find(&self, parent: Ino, canonical: &str) -> Result<Option<Target>> {
+        let known = self.inner().known(parent, canonical, self.dir_cache);
+        let ino = match known {
+            Known::Entry(ino) => ino,
+            Known::Absent => return Ok(None),
+            Known::Ask => match self.ask(parent, canonical).await {
+                Ok(ino) => ino,
+                Err(error) if error.kind == Kind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        let inner = self.inner();
+        let entry = inner.entries.get(&ino).ok_or_else(stale)?;
+        Ok(Some(Target { ino, kind: entry.kind, file: entry.file.clone(), node: entry.node() }))
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound`, `IsDirectory`, or whatever the service says.
+    pub async fn unlink(&self, at: At<'_>) -> Result<()> {
+        let canonical = self.canonical(at.name)?;
+        let target = self.find(at.parent, &canonical).await?.ok_or_else(not_found)?;
+        if target.kind == NodeKind::Directory {
+            return Err(Error::new(Kind::IsDirectory, "remove", "it is a directory"));
+        }
+        let path = self.path(target.ino)?;
+        match &target.file {
+            Some(file) => {
+                file.upload().discard();
+                let _settled = file.place().hold().await;
+                // A commit that was under way may have made a version meanwhile.
+                if let Some(node) = file.upload().source().node() {
+                    self.remove_remote(&path, &node).await?;
+                }
+                self.detach(target.ino);
+            }
+            None => {
+                if let Some(node) = &target.node {
+                    self.remove_remote(&path, node).await?;
+                }
+                self.detach(target.ino);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_remote(&self, path: &crate::path::RemotePath, node: &Node) -> Result<()> {
+        match self.service().remove(path, node).await {
+            // Somebody else was quicker.
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The name is gone; open handles still reach the entry.
+    fn detach(&self, ino: Ino) {
+        let mut inner = self.inner();
+        let Some(entry) = inner.entries.get_mut(&ino) else { return };
+        entry.removed = true;
+        let key = (entry.parent, entry.name.clone());
+        let unknown_to_kernel = entry.lookups == 0;
+        if inner.names.get(&key) == Some(&ino) {
+            inner.names.remove(&key);
+            inner.miss(key, Instant::now());
+        }
+        if unknown_to_kernel {
+            inner.entries.remove(&ino);
+        }
+    }
+
+    /// Makes a directory. The kernel learns of it.
+    ///
+    /// # Errors
+    /// `Refused` where the service has no directories; `Exists`; whatever the service says.
+    pub async fn mkdir(&self, at: At<'_>, overrides: Overrides) -> Result<Attr> {
+        let canonical = self.canonical(at.name)?;
+        if !self.service().capability().directories {
+            let what = format!("{} has no directories", self.service().kind());
+            return Err(Error::new(Kind::Refused, "mkdir", what).hint("put the files into the mount itself"));
+        }
+        if self.find(at.parent, &canonical).await?.is_some() {
+            return Err(Error::new(Kind::Exists, "mkdir", "the name is taken"));
+        }
+        let path = self.path(at.parent)?.join(&canonical);
+        self.service().check_name(&path)?;
+        let asked = Instant::now();
+        let node = self.service().mkdir(&path).await?;
+        let mut inner = self.inner();
+        let ino = inner.upsert(at.parent, canonical, node, asked);
+        if let Some(entry) = inner.entries.get_mut(&ino) {
+            entry.overrides.merge(overrides);
+        }
+        inner.refer(ino, &self.defaults)
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// `NotEmpty`, `NotDirectory`, `NotFound`, or whatever the service says.
+    pub async fn rmdir(&self, at: At<'_>) -> Result<()> {
+        let canonical = self.canonical(at.name)?;
+        let target = self.find(at.parent, &canonical).await?.ok_or_else(not_found)?;
+        if target.kind != NodeKind::Directory {
+            return Err(Error::new(Kind::NotDirectory, "rmdir", "it is not a directory"));
+        }
+        if !self.list(target.ino).await?.is_empty() {
+            return Err(Error::new(Kind::NotEmpty, "rmdir", "the directory is not empty"));
+        }
+        let path = self.path(target.ino)?;
+        if let Some(node) = &target.node {
+            self.remove_remote(&path, node).await?;
+        }
+        self.detach(target.ino);
+        Ok(())
+    }
+
+    /// Renames a file or a directory.
+    ///
+    /// # Errors
+    /// `CrossDevice` when the service cannot do it in one step, so that `mv` copies; `Exists` when the target must not
+    /// exist; `NotFound`; what the service has against the new name; whatever else it says.
+    pub async fn rename(&self, from: At<'_>, to: At<'_>, if_exists: IfExists) -> Result<()> {
+        let (old, new) = (self.canonical(from.name)?, self.canonical(to.name)?);
+        let source = self.find(from.parent, &old).await?.ok_or_else(not_found)?;
+        let target = self.find(to.parent, &new).await?;
+        if target.as_ref().is_some_and(|target| target.ino == source.ino) {
+            // Two spellings of one name.
+            return if if_exists == IfExists::Refuse { Err(exists()) } else { Ok(()) };
+        }
+        if target.is_some() && if_exists == IfExists::Refuse {
+            return Err(exists());
+        }
+        self.check_kinds(&source, target.as_ref()).await?;
+        self.check_not_inside(source.ino, to.parent)?;
+        let directory = self.path(to.parent)?;
+        if source.kind == NodeKind::File {
+            self.service().check_name(&directory.join(to.name))?;
+        }
+        let path = directory.join(&new);
+        match &source.file {
+            Some(file) => {
+                let file = file.clone();
+                let _settled = file.place().hold().await;
+                let node = file.upload().source().node();
+                let moved = self.rename_remote(&source, node, target.as_ref(), &path).await?;
+                if let Some(node) = &moved {
+                    file.upload().source().renamed(path.clone(), node.clone());
+                } else if let Some(replaced) = target.as_ref().and_then(|target| target.node.clone()) {
+                    // Not on the service yet: its commit will replace what stands under the new name.
+                    file.upload().source().replaces(path.clone(), replaced);
+                }
+                self.relocate(source.ino, target, to.parent, new, moved);
+                file.place().set(path);
+            }
+            None => {
+                let moved = self.rename_remote(&source, source.node.clone(), target.as_ref(), &path).await?;
+                self.relocate(source.ino, target, to.parent, new, moved);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_kinds(&self, source: &Target, target: Option<&Target>) -> Result<()> {
+        let Some(target) = target else { return Ok(()) };
+        match (source.kind, target.kind) {
+            (NodeKind::File, NodeKind::Directory) => {
+                Err(Error::new(Kind::IsDirectory, "rename", "the target is a directory"))
+            }
+            (NodeKind::Directory, NodeKind::File) => {
+                Err(Error::new(Kind::NotDirectory, "rename", "the target is not a directory"))
+            }
+            (NodeKind::Directory, NodeKind::Directory) if !self.list(target.ino).await?.is_empty() => {
+                Err(Error::new(Kind::NotEmpty, "rename", "the target is not empty"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A directory cannot go into itself.
+    fn check_not_inside(&self, ino: Ino, parent: Ino) -> Result<()> {
+        let inner = self.inner();
+        let mut at = parent;
+        while at != super::ROOT {
+            if at == ino {
+                return Err(Error::new(Kind::Invalid, "rename", "a directory cannot be moved into itself"));
+            }
+            at = inner.entries.get(&at).ok_or_else(stale)?.parent;
+        }
+        Ok(())
+    }
+
+    /// Has the service rename what it knows; `None` when it does not know the source yet.
+    async fn rename_remote(
+        &self,
+        source: &Target,
+        node: Option<Node>,
+        target: Option<&Target>,
+        path: &crate::path::RemotePath,
+    ) -> Result<Option<Node>> {
+        let Some(node) = node else { return Ok(None) };
+        let capability = self.service().capability();
+        let replaces = target.is_some_and(|target| target.node.is_some());
+        if !capability.rename || (replaces && !capability.rename_replaces) {
+            let what = "the service cannot put a file over another one in one step";
+            return Err(Error::new(Kind::CrossDevice, "rename", what));
+        }
+        let from = self.path(source.ino)?;
+        self.service().rename(&from, &node, path).await.map(Some)
+    }
+
+    /// Moves the entry in the tree; whatever stood under the new name is detached.
+    fn relocate(&self, ino: Ino, target: Option<Target>, parent: Ino, name: String, moved: Option<Node>) {
+        if let Some(target) = target {
+            if let Some(file) = &target.file {
+                file.upload().discard();
+            }
+            self.detach(target.ino);
+        }
+        let mut inner = self.inner();
+        let Some(entry) = inner.entries.get_mut(&ino) else { return };
+        let old = (entry.parent, std::mem::replace(&mut entry.name, name.clone()));
+        entry.parent = parent;
+        entry.fetched = Instant::now();
+        if moved.is_some() {
+            entry.remote = moved;
+        }
+        inner.names.remove(&old);
+        inner.miss(old, Instant::now());
+        inner.misses.remove(&(parent, name.clone()));
+        inner.names.insert((parent, name), ino);
+        inner.move_places(ino);
+    }
+}
+
+impl super::Inner {
+    /// Tells every open file below `ino` where it stands now.
+    fn move_places(&self, ino: Ino) {
+        for (other, entry) in &self.entries {
+            if let (Some(file), Some(path)) = (&entry.file, self.path(*other))
+                && *other != ino
+                && !entry.removed
+            {
+                file.place().set(path);
+            }
+        }
+    }
+}
+
+fn exists() -> Error {
+    Error::new(Kind::Exists, "rename", "the target exists")
+}

@@ -1,0 +1,394 @@
+//! Names and inodes: local truth over remote truth.
+//!
+//! **Contract.** What was changed through this mount is seen at once and as it was left; what the service has is seen
+//! as it was when last asked, at most `dir_cache` ago. A name that the service would file under another spelling is an
+//! alias of that one ([`Service::canonical_name`](crate::service::Service::canonical_name)): one inode, listed once.
+//! A listing never shows a name that cannot be opened.
+//!
+//! **Order.** The lock is held for memory work only. Requests that fix or change a name hold the
+//! [`Place`](crate::upload::Place) of their file, so that a commit, a rename and a removal of one file exclude one another.
+//!
+//! **Failure.** A request that fails changes nothing here; a request in doubt makes the entry stale, so that the next
+//! look asks again.
+
+pub mod change;
+mod entry;
+mod listing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::entry::Entry;
+pub use self::entry::{Attr, Defaults, Ino, Overrides, ROOT};
+pub use self::listing::Listed;
+use crate::error::{Error, Kind, Result};
+use crate::file::{File, Files};
+use crate::path::{self, RemotePath};
+use crate::service::{Node, NodeKind, Service};
+
+/// How long "there is no such file" is believed: long enough for the lookups around one `open`, short enough that a
+/// file another client makes appears at once.
+const MISS: Duration = Duration::from_secs(1);
+
+/// Names and inodes of a mount. See the module.
+pub struct Tree {
+    files: Arc<Files>,
+    defaults: Defaults,
+    /// How long the service's word on names is believed.
+    dir_cache: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    entries: HashMap<Ino, Entry>,
+    /// By directory and canonical name.
+    names: HashMap<(Ino, String), Ino>,
+    /// Names known not to exist, and since when; also what was removed here, so that a listing that was under way
+    /// does not bring it back.
+    misses: HashMap<(Ino, String), Instant>,
+    next: Ino,
+}
+
+/// What can be said about a name without asking.
+enum Known {
+    /// This is it.
+    Entry(Ino),
+    /// There is no such name.
+    Absent,
+    /// The service must be asked.
+    Ask,
+}
+
+impl Tree {
+    /// The tree of a mount; the service's word is believed for `dir_cache`.
+    pub fn new(files: Arc<Files>, defaults: Defaults, dir_cache: Duration) -> Arc<Self> {
+        let root = Entry::new(ROOT, String::new(), NodeKind::Directory);
+        let inner = Inner {
+            entries: HashMap::from([(ROOT, root)]),
+            names: HashMap::new(),
+            misses: HashMap::new(),
+            next: ROOT + 1,
+        };
+        Arc::new(Tree { files, defaults, dir_cache, inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn service(&self) -> &Arc<dyn Service> {
+        self.files.uploads().service()
+    }
+
+    /// The name under which the service files `name`.
+    ///
+    /// # Errors
+    /// `NameTooLong`, `BadName`: no service could have an entry of that name.
+    fn canonical(&self, name: &str) -> Result<String> {
+        if name.len() > path::NAME_BYTES_MAX {
+            return Err(Error::new(Kind::NameTooLong, "lookup", "a name has at most 255 bytes"));
+        }
+        if !path::is_entry_name(name) {
+            return Err(Error::new(Kind::BadName, "lookup", "a name cannot hold control characters"));
+        }
+        Ok(self.service().canonical_name(name))
+    }
+
+    /// Whether `name` is another spelling of what the service files it under; the kernel must not remember it.
+    pub fn is_alias(&self, name: &str) -> bool {
+        self.service().canonical_name(name) != name
+    }
+
+    /// What is known of an entry, without asking.
+    pub fn attr(&self, ino: Ino) -> Result<Attr> {
+        self.inner().attr(ino, &self.defaults)
+    }
+
+    /// What is known of an entry if it is fresh enough.
+    pub fn attr_now(&self, ino: Ino) -> Option<Result<Attr>> {
+        let inner = self.inner();
+        let Some(entry) = inner.entries.get(&ino) else { return Some(Err(stale())) };
+        let fresh = ino == ROOT || entry.removed || entry.is_local() || entry.fetched.elapsed() < self.dir_cache;
+        fresh.then(|| Ok(entry.attr(ino, &self.defaults)))
+    }
+
+    /// The entry, asked from the service where what is known is too old.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the service says.
+    pub async fn attr_fresh(&self, ino: Ino) -> Result<Attr> {
+        if let Some(known) = self.attr_now(ino) {
+            return known;
+        }
+        self.refresh(ino).await?;
+        self.attr(ino)
+    }
+
+    /// The entry of `name` in `parent`, if that can be said without asking; counted as a reference of the kernel.
+    pub fn lookup_now(&self, parent: Ino, name: &str) -> Option<Result<Attr>> {
+        let canonical = match self.canonical(name) {
+            Ok(canonical) => canonical,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut inner = self.inner();
+        match inner.known(parent, &canonical, self.dir_cache) {
+            Known::Entry(ino) => Some(inner.refer(ino, &self.defaults)),
+            Known::Absent => Some(Err(not_found())),
+            Known::Ask => None,
+        }
+    }
+
+    /// The entry of `name` in `parent`; counted as a reference of the kernel.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the service says.
+    pub async fn lookup(&self, parent: Ino, name: &str) -> Result<Attr> {
+        if let Some(known) = self.lookup_now(parent, name) {
+            return known;
+        }
+        let canonical = self.canonical(name)?;
+        let ino = self.ask(parent, &canonical).await?;
+        self.inner().refer(ino, &self.defaults)
+    }
+
+    /// Asks the service for a name and takes its word.
+    async fn ask(&self, parent: Ino, canonical: &str) -> Result<Ino> {
+        let path = self.path(parent)?.join(canonical);
+        let asked = Instant::now();
+        match self.service().stat(&path).await {
+            Ok(node) => {
+                let mut inner = self.inner();
+                let canonical = canonical.to_owned();
+                Ok(inner.upsert(parent, canonical, node, asked))
+            }
+            Err(error) => {
+                if error.kind == Kind::NotFound {
+                    self.inner().forget_remote(parent, canonical, asked);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks the service for an entry again.
+    async fn refresh(&self, ino: Ino) -> Result<()> {
+        let (parent, name) = {
+            let inner = self.inner();
+            let entry = inner.entries.get(&ino).ok_or_else(stale)?;
+            (entry.parent, entry.name.clone())
+        };
+        self.ask(parent, &name).await.map(|_| ())
+    }
+
+    /// The kernel learned of the entry in a listing.
+    pub fn refer(&self, ino: Ino) {
+        if let Some(entry) = self.inner().entries.get_mut(&ino) {
+            entry.lookups += 1;
+        }
+    }
+
+    /// The directory that holds an entry; the root holds itself.
+    pub fn parent(&self, ino: Ino) -> Ino {
+        self.inner().entries.get(&ino).map_or(ROOT, |entry| entry.parent)
+    }
+
+    /// The kernel drops `count` references.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.inner().unrefer(ino, count);
+    }
+
+    /// The path of an entry on the service.
+    ///
+    /// # Errors
+    /// `NotFound` for an inode that is gone.
+    pub fn path(&self, ino: Ino) -> Result<RemotePath> {
+        self.inner().path(ino).ok_or_else(stale)
+    }
+
+    /// The file of an inode.
+    ///
+    /// # Errors
+    /// `IsDirectory`; `NotFound` for an inode that is gone.
+    pub fn file(&self, ino: Ino) -> Result<Arc<File>> {
+        let mut inner = self.inner();
+        let path = inner.path(ino).ok_or_else(stale)?;
+        let entry = inner.entries.get_mut(&ino).ok_or_else(stale)?;
+        if entry.kind == NodeKind::Directory {
+            return Err(Error::new(Kind::IsDirectory, "open", "it is a directory"));
+        }
+        let file = entry.file.get_or_insert_with(|| self.files.file(ino, path, entry.remote.clone()));
+        Ok(file.clone())
+    }
+
+    /// The file of an inode, if it was ever opened.
+    pub fn opened_file(&self, ino: Ino) -> Option<Arc<File>> {
+        self.inner().entries.get(&ino)?.file.clone()
+    }
+
+    /// The service's version of an entry.
+    pub fn node(&self, ino: Ino) -> Option<Node> {
+        self.inner().entries.get(&ino)?.node()
+    }
+
+    /// Opens a file as the service has it now (close-to-open): another client's change is seen.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone by now, or whatever the service says.
+    pub async fn file_for_open(&self, ino: Ino) -> Result<Arc<File>> {
+        let asked_lately = |entry: &Entry| entry.removed || entry.is_local() || entry.fetched.elapsed() < MISS;
+        let known = self.inner().entries.get(&ino).map(asked_lately).ok_or_else(stale)?;
+        if !known {
+            self.refresh(ino).await?;
+        }
+        self.file(ino)
+    }
+
+    /// Sets what programs may set; kept for the life of the mount.
+    pub fn set(&self, ino: Ino, overrides: Overrides) -> Result<Attr> {
+        let mut inner = self.inner();
+        inner.entries.get_mut(&ino).ok_or_else(stale)?.overrides.merge(overrides);
+        inner.attr(ino, &self.defaults)
+    }
+
+    /// Files that the service does not have as they are: path, size and what is the matter.
+    pub fn unsettled(&self) -> Vec<(RemotePath, Arc<File>)> {
+        let inner = self.inner();
+        let files = inner.entries.iter().filter(|(_, entry)| !entry.removed);
+        let files = files.filter_map(|(ino, entry)| Some((inner.path(*ino)?, entry.file.clone()?)));
+        files.filter(|(_, file)| file.upload().is_dirty()).collect()
+    }
+}
+
+impl Inner {
+    fn known(&self, parent: Ino, canonical: &str, dir_cache: Duration) -> Known {
+        let key = (parent, canonical.to_owned());
+        if let Some(ino) = self.names.get(&key) {
+            let entry = &self.entries[ino];
+            let fresh = entry.is_local() || entry.fetched.elapsed() < dir_cache;
+            return if fresh { Known::Entry(*ino) } else { Known::Ask };
+        }
+        let listed = self.entries.get(&parent).and_then(|entry| entry.listed);
+        let missed = self.misses.get(&key).is_some_and(|since| since.elapsed() < MISS);
+        if missed || listed.is_some_and(|since| since.elapsed() < MISS) { Known::Absent } else { Known::Ask }
+    }
+
+    fn attr(&self, ino: Ino, defaults: &Defaults) -> Result<Attr> {
+        self.entries.get(&ino).map(|entry| entry.attr(ino, defaults)).ok_or_else(stale)
+    }
+
+    /// The kernel learns of the entry.
+    fn refer(&mut self, ino: Ino, defaults: &Defaults) -> Result<Attr> {
+        let entry = self.entries.get_mut(&ino).ok_or_else(stale)?;
+        entry.lookups += 1;
+        Ok(entry.attr(ino, defaults))
+    }
+
+    fn unrefer(&mut self, ino: Ino, count: u64) {
+        let Some(entry) = self.entries.get_mut(&ino) else { return };
+        entry.lookups = entry.lookups.saturating_sub(count);
+        if entry.lookups > 0 || ino == ROOT || entry.is_local() {
+            return;
+        }
+        if entry.removed {
+            self.entries.remove(&ino);
+        } else {
+            // What the service has can be had again; the cached bytes go with it.
+            entry.remote = entry.node();
+            entry.file = None;
+        }
+    }
+
+    fn path(&self, ino: Ino) -> Option<RemotePath> {
+        let mut names = Vec::new();
+        let mut at = ino;
+        while at != ROOT {
+            let entry = self.entries.get(&at)?;
+            names.push(entry.name.as_str());
+            at = entry.parent;
+        }
+        Some(names.iter().rev().fold(RemotePath::root(), |path, name| path.join(name)))
+    }
+
+    fn add(&mut self, entry: Entry) -> Ino {
+        let ino = self.next;
+        self.next += 1;
+        let key = (entry.parent, entry.name.clone());
+        self.misses.remove(&key);
+        self.names.insert(key, ino);
+        self.entries.insert(ino, entry);
+        ino
+    }
+
+    /// The service says that `node` stands under a name; asked at `asked`.
+    fn upsert(&mut self, parent: Ino, canonical: String, node: Node, asked: Instant) -> Ino {
+        let key = (parent, canonical);
+        if let Some(ino) = self.names.get(&key).copied() {
+            let entry = self.entries.get_mut(&ino).expect("a name has its entry");
+            if entry.kind == node.kind {
+                entry.take(node, asked);
+                return ino;
+            }
+            // A file became a directory, or the other way round: that is another inode.
+            entry.removed = true;
+            self.names.remove(&key);
+        }
+        let mut entry = Entry::new(parent, key.1, node.kind);
+        entry.remote = Some(node);
+        entry.fetched = asked;
+        self.add(entry)
+    }
+
+    /// The service says that nothing stands under a name; asked at `asked`.
+    fn forget_remote(&mut self, parent: Ino, canonical: &str, asked: Instant) {
+        let key = (parent, canonical.to_owned());
+        if let Some(ino) = self.names.get(&key).copied() {
+            let entry = self.entries.get_mut(&ino).expect("a name has its entry");
+            if entry.is_local() || entry.fetched > asked {
+                return;
+            }
+            entry.removed = true;
+            let unknown_to_kernel = entry.lookups == 0;
+            self.names.remove(&key);
+            if unknown_to_kernel {
+                self.entries.remove(&ino);
+            }
+        }
+        self.miss(key, asked);
+    }
+
+    fn miss(&mut self, key: (Ino, String), since: Instant) {
+        self.misses.retain(|_, since| since.elapsed() < MISS);
+        self.misses.insert(key, since);
+    }
+}
+
+impl Entry {
+    /// The service's word on an entry that is known already. Local truth goes first.
+    fn take(&mut self, node: Node, asked: Instant) {
+        if self.is_local() || self.fetched > asked {
+            return;
+        }
+        self.fetched = asked;
+        if let Some(file) = &self.file {
+            let changed = file.upload().source().node().is_none_or(|known| known.version != node.version);
+            if changed && !file.upload().adopt(node.clone()) {
+                return;
+            }
+        }
+        if self.remote.as_ref().is_none_or(|known| known.version != node.version) {
+            // Another client's version has its own time.
+            self.overrides.modified = None;
+        }
+        self.remote = Some(node);
+    }
+}
+
+/// The kernel asks for an inode that is not there any more.
+fn stale() -> Error {
+    Error::new(Kind::NotFound, "lookup", "the entry is gone")
+}
+
+fn not_found() -> Error {
+    Error::new(Kind::NotFound, "lookup", "there is no such file")
+}
