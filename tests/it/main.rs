@@ -1,5 +1,5 @@
-//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), and how
-//! the sources hang together (`tidy`).
+//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), one service
+//! against its real server (`mediawiki`), and how the sources hang together (`tidy`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
