@@ -1,9 +1,11 @@
-//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), and how
-//! the sources hang together (`tidy`).
+//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), how the
+//! sources hang together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
 mod cli;
 mod conformance;
+mod docs;
 mod support;
 mod tidy;
+mod units;
