@@ -43,8 +43,8 @@
 //! 6. A write into bytes that were sent makes the session worthless. It is given up, and the file goes out from its
 //!    first byte at close; no more of it is streamed until then.
 //! 7. `flush`, one for every closed descriptor, looks at `/proc` ([`file::process`]) and does one of four things:
-//!    nothing was written, answer at once; another process holds the file and will close it, defer; the caller is
-//!    being killed, park; otherwise commit. `fsync` commits without looking.
+//!    nothing was written, answer at once; the file is still held for writing and that close will tell, defer; the
+//!    caller is being killed, park; otherwise commit. `fsync` commits without looking.
 //! 8. A commit sends what is left, then `finish`, or the whole file in one request where it is small and has not begun
 //!    to stream. Writers wait until it ends. The reply of the flush is the service's answer.
 //! 9. An answer that was lost is a doubt: the machine probes what the service holds before it sends anything again.
