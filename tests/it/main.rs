@@ -1,11 +1,14 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), one service
-//! against its real server (`mediawiki`), and how the sources hang together (`tidy`).
+//! against its real server (`mediawiki`), that server mounted and used (`wiki_mount`), how the sources hang together
+//! (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
 mod cli;
 mod conformance;
+mod docs;
 mod mediawiki;
 mod support;
 mod tidy;
+mod units;
 mod wiki_mount;
