@@ -78,7 +78,7 @@ pub struct File {
 #[derive(Default)]
 struct State {
     /// Who opened the handles that are open.
-    openers: Vec<Option<Tgid>>,
+    openers: Vec<Opener>,
     last_writer: Option<Tgid>,
     /// The thread and process that wrote last, so that `/proc` is asked once per writer and not once per write.
     known_thread: Option<(u32, Option<Tgid>)>,
@@ -88,11 +88,17 @@ struct State {
     modified: Option<SystemTime>,
 }
 
+/// Who opened a handle, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Opener {
+    process: Option<Tgid>,
+    writable: bool,
+}
+
 /// One open of a file.
 pub struct Handle {
     file: Arc<File>,
-    opener: Option<Tgid>,
-    writable: bool,
+    opener: Opener,
     /// Where the last read ended, to see reading in sequence.
     read_to: AtomicU64,
 }
@@ -105,7 +111,7 @@ impl Handle {
 
     /// Whether it was opened for writing.
     pub fn is_writable(&self) -> bool {
-        self.writable
+        self.opener.writable
     }
 }
 
@@ -188,7 +194,7 @@ impl File {
     /// # Errors
     /// `Busy` when it is to be truncated and a commit does not end.
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
-        let opener = process::process_of(tid);
+        let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
             self.upload.reopen();
             let mut state = self.state();
@@ -200,7 +206,7 @@ impl File {
             self.state().parked = None;
         }
         self.state().openers.push(opener);
-        Ok(Handle { file: self.clone(), opener, writable: mode.write, read_to: AtomicU64::new(0) })
+        Ok(Handle { file: self.clone(), opener, read_to: AtomicU64::new(0) })
     }
 
     /// Waits until the file may change.
