@@ -21,7 +21,7 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cache::{Cache, CacheConfig};
+use crate::cache::{Cache, CacheConfig, Usage};
 use crate::config::MountOptions;
 use crate::file::Files;
 use crate::file::process::Device;
@@ -77,6 +77,7 @@ pub struct Mount {
     runtime: Runtime,
     dir: PathBuf,
     device: Option<Device>,
+    cache: Arc<Cache>,
     uploads: Arc<Uploads>,
     tree: Arc<Tree>,
     /// Told when the kernel has let go of the mount.
@@ -106,7 +107,7 @@ impl Mount {
         })?;
         let kind = service.kind();
         let uploads = Uploads::new(service, runtime.handle().clone());
-        let files = Files::new(uploads.clone(), cache, options.close_deadline);
+        let files = Files::new(uploads.clone(), cache.clone(), options.close_deadline);
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
@@ -121,7 +122,12 @@ impl Mount {
         // system beneath. The mount is ended by `detach`, which looks first.
         std::mem::forget(background);
         tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
-        Ok(Mount { runtime, dir, device, uploads, tree, ended })
+        Ok(Mount { runtime, dir, device, cache, uploads, tree, ended })
+    }
+
+    /// What its buffers take.
+    pub fn usage(&self) -> Usage {
+        self.cache.usage()
     }
 
     /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most

@@ -179,7 +179,9 @@ impl File {
 
     /// What is the matter with it.
     pub fn health(&self) -> Health {
-        if let Some(error) = self.state().parked.clone().or_else(|| self.upload.failure()) {
+        let parked = self.state().parked.clone().or_else(|| self.upload.failure());
+        // The service may confirm a file after its program was told that it does not.
+        if let Some(error) = parked.filter(|_| self.upload.is_dirty()) {
             return Health::Parked(error);
         }
         match (self.upload.is_dirty(), self.upload.is_busy()) {

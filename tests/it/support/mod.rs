@@ -1,4 +1,6 @@
-//! What several integration tests need: services to test against and a straightforward uploader.
+//! What several integration tests need: services to test against, a straightforward uploader, a mount with programs.
 
 pub(crate) mod fixture;
+pub(crate) mod mount;
+pub(crate) mod program;
 pub(crate) mod upload;
