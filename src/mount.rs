@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +22,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cache::{Cache, CacheConfig, Usage};
-use crate::config::MountOptions;
+use crate::config::{MountOptions, Place, Refusal};
 use crate::file::Files;
-use crate::file::process::Device;
+use crate::file::process::{Device, fuse_is_mounted_on};
 use crate::fs::Fs;
 use crate::service::Service;
 use crate::tree::{Defaults, Tree};
@@ -92,9 +92,6 @@ impl Mount {
     pub fn start(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
         let dir = check_mount_point(dir)?;
         check_device()?;
-        if options.spool.starts_with(&dir) {
-            bail!("the spool {} would lie inside the mount itself", options.spool.display());
-        }
         let runtime = runtime().context("cannot start the network threads")?;
         for line in runtime.block_on(service.check())? {
             tracing::info!("{line}");
@@ -111,12 +108,13 @@ impl Mount {
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
-        let front = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
         let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
         let device = Device::mounted_on(&dir);
         if let Some(device) = device {
             files.mounted(device);
         }
+        coherence.start(session.notifier()).context("cannot start a thread")?;
         let background = session.spawn().context("cannot start the FUSE threads")?;
         // Dropped, it would unmount whatever is on `dir` by then: after somebody else's `umount` that is the file
         // system beneath. The mount is ended by `detach`, which looks first.
@@ -138,7 +136,7 @@ impl Mount {
     pub fn end(self, limit: Duration, hurry: &Receiver<()>) -> anyhow::Result<()> {
         let deadline = Instant::now() + limit;
         detach(&self.dir, self.device)?;
-        let released = self.ended.is_empty().then(|| wait_for(&self.ended, hurry, deadline)).unwrap_or(true);
+        let released = !self.ended.is_empty() || wait_for(&self.ended, hurry, deadline);
         let drained = released && drain(&self.runtime, &self.uploads, hurry, deadline);
         let result = if drained { Ok(()) } else { report_left(&self.tree) };
         // What still waits for the network waits in vain.
@@ -188,30 +186,34 @@ fn check_device() -> anyhow::Result<()> {
 }
 
 /// The mount point, absolute; refused when mounting there would hide something or cannot work.
-fn check_mount_point(dir: &Path) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// Says what is wrong with it and what to do.
+pub fn check_mount_point(dir: &Path) -> Result<PathBuf, Refusal> {
     let shown = dir.display();
-    let metadata = match fs::metadata(dir) {
-        Ok(metadata) => metadata,
+    let refuse = |what: String, instead: String| Err(Refusal::new(Place::Arguments, what, instead));
+    let real = match dir.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
+        Ok((about, real)) if about.is_dir() => real,
+        Ok(_) => return refuse(format!("{shown} is not a directory"), "mount on a directory".into()),
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-            bail!("{shown} is a dead mount, left by a process that was killed: run `fusermount3 -uz {shown}` first")
+            let what = format!("{shown} is a dead mount: the process behind it has gone");
+            return refuse(what, format!("run: fusermount3 -uz {shown}"));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("the mount point {shown} does not exist: make it with `mkdir -p {shown}`")
+        Err(error) => {
+            return refuse(format!("{shown} cannot be mounted on: {error}"), format!("run: mkdir -p {shown}"));
         }
-        Err(error) => return Err(error).with_context(|| format!("the mount point {shown} cannot be used")),
     };
-    if !metadata.is_dir() {
-        bail!("the mount point {shown} is not a directory");
+    if fuse_is_mounted_on(&real) {
+        return refuse(format!("something is mounted on {shown} already"), format!("run: fusermount3 -u {shown}"));
     }
-    let dir = dir.canonicalize().with_context(|| format!("the mount point {shown} cannot be used"))?;
-    let parent = dir.parent().map(fs::metadata).transpose()?;
-    if parent.is_some_and(|parent| parent.dev() != metadata.dev()) && Device::mounted_on(&dir).is_some() {
-        bail!("something is mounted on {shown} already: unmount it first, or choose another directory");
+    match fs::read_dir(&real).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => Ok(real),
+        Ok(true) => refuse(
+            format!("{shown} is not empty, and mounting would hide what is in it"),
+            "mount on an empty directory".into(),
+        ),
+        Err(error) => refuse(format!("{shown} cannot be read: {error}"), "mount on a directory of your own".into()),
     }
-    if fs::read_dir(&dir).with_context(|| format!("the mount point {shown} cannot be read"))?.next().is_some() {
-        bail!("the mount point {shown} is not empty: mounting would hide what is in it");
-    }
-    Ok(dir)
 }
 
 /// Why a mount failed, and what to do.

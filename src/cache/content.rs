@@ -116,7 +116,7 @@ impl CachedContent {
         CachedContent { inner, cache }
     }
 
-    /// Copies as much of `data` as there is room for now, and says how many bytes that were. Never blocks; after less
+    /// Copies as much of `data` as there is room at this moment, and says how many bytes that were. Never blocks; after less
     /// than everything the caller awaits [`CachedContent::room`] and goes on with the rest.
     pub fn write(&self, at: u64, data: &[u8]) -> usize {
         self.put_all(Purpose::Write, at, data)
@@ -171,8 +171,8 @@ impl CachedContent {
         pieces
     }
 
-    /// The first piece at `at`, of at most `max` bytes, which is not 0. Does not count as a use: an upload reads each chunk once, and
-    /// would otherwise push out what it reads next.
+    /// The first piece at `at`, of at most `max` bytes, which is not 0. Does not count as a use: an upload reads each
+    /// chunk once, and would otherwise push out what it reads next.
     pub fn piece(&self, at: u64, max: u64) -> Piece {
         self.inner.state().piece(at, at.saturating_add(max))
     }

@@ -1,7 +1,7 @@
 //! The cache: the content of open files in aligned chunks, in one LRU over all of them, within a byte budget.
 //!
-//! **Overview.** A [`CachedContent`] is the current view of one file's bytes. What programs write and what was read from
-//! the service lie side by side in its chunks; what is neither in memory nor in the spool is *missing*, and the layer
+//! **Overview.** A [`CachedContent`] is the current view of one file's bytes. What programs write and what was read
+//! from the service lie side by side in its chunks; what is neither in memory nor in the spool is *missing*, and the layer
 //! above gets it from the service or takes zeros. Contents are *kept* (uncommitted: this is the only copy) or
 //! *droppable* (the service has it). When memory runs low, the chunks that were not used for the longest time go first:
 //! droppable ones are forgotten, kept ones are written to a spill file ([`crate::spool`]) and read from there again.
@@ -9,7 +9,7 @@
 //! **Contract.** A kept byte is never missing and never altered until it is overwritten, truncated or released. A
 //! droppable byte is right or missing. `fill` never overwrites. A [`bytes::Bytes`] handed out never changes under its
 //! holder. Memory never exceeds its limit, however many files there are and however large; views that were handed out
-//! count.
+//! count. Bytes read back from the spool are the reader's own, at most a chunk for each read under way.
 //!
 //! **Order and concurrency.** Every method takes `&self`. A writer never waits: it takes what there is room for and is
 //! told to await `room`. Locks are held for memory work only, in this order: content, recency, pool. Nobody holds two
@@ -18,7 +18,8 @@
 //! but takes a view of the chunk, so that a writer who comes meanwhile goes on in a copy and the result is not used.
 //! A part of the buffers is left to readers, and one content cannot take all: see `room.rs`.
 //!
-//! **Failure.** A chunk that cannot be spilled stays in memory. Its writer hears of it only when there is no other room.
+//! **Failure.** A chunk that cannot be spilled stays in memory. Its writer hears of it only when there is no other
+//! room.
 //! **Cancellation.** Dropping the future of `room` or `read_spooled` at any point is harmless.
 //! **Crash.** Nothing survives; what has to is the business of the journal.
 

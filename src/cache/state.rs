@@ -1,5 +1,6 @@
-//! What is held of one content, and where: chunks in memory, ranges in the spill file. Pure memory work under the lock of
-//! the content; gets the buffers it needs from its caller and does not know the order of use, other contents or the disk.
+//! What is held of one content, and where: chunks in memory, ranges in the spill file. Pure memory work under the lock
+//! of the content; gets the buffers it needs from its caller and does not know the order of use, other contents or the
+//! disk.
 //!
 //! Invariant: a byte is in memory, or spilled, or missing; never two of them.
 

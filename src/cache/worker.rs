@@ -20,8 +20,8 @@ use super::state::{Snapshot, SpillId};
 use crate::error::{Error, Kind, Result};
 use crate::spool::spill::{SpillFile, Store};
 
-/// What the thread is asked for. The mailbox needs no bound of its own: there is at most one `MakeRoom` for the pool and
-/// one for each content, a `Read` has somebody waiting, a `Discard` needs a spill file, a `Cut` a truncation.
+/// What the thread is asked for. The mailbox needs no bound of its own: there is at most one `MakeRoom` for the pool
+/// and one for each content, a `Read` has somebody waiting, a `Discard` needs a spill file, a `Cut` a truncation.
 pub(super) enum Message {
     /// Evict until there is room.
     MakeRoom(Request),

@@ -44,7 +44,11 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.what, self.instead)
+        match &self.place {
+            Place::Arguments => {}
+            place => write!(f, "{place}: ")?,
+        }
+        write!(f, "{}; {}", self.what, self.instead)
     }
 }
 

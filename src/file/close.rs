@@ -113,6 +113,7 @@ impl File {
             let mut state = self.state();
             let at = state.openers.iter().position(|opener| *opener == handle.opener);
             at.map(|at| state.openers.swap_remove(at));
+            state.readers -= u32::from(handle.readable);
             // Readers that stay have nothing to publish.
             handle.opener.writable && !state.openers.iter().any(|opener| opener.writable)
         };

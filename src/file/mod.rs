@@ -79,6 +79,8 @@ pub struct File {
 struct State {
     /// Who opened the handles that are open.
     openers: Vec<Opener>,
+    /// How many of the handles read through the kernel's pages.
+    readers: u32,
     last_writer: Option<Tgid>,
     /// The thread and process that wrote last, so that `/proc` is asked once per writer and not once per write.
     known_thread: Option<(u32, Option<Tgid>)>,
@@ -99,6 +101,7 @@ struct Opener {
 pub struct Handle {
     file: Arc<File>,
     opener: Opener,
+    readable: bool,
     /// Where the last read ended, to see reading in sequence.
     read_to: AtomicU64,
 }
@@ -172,6 +175,11 @@ impl File {
         !self.state().openers.is_empty()
     }
 
+    /// Whether a program reads the file through the kernel's pages.
+    pub fn has_readers(&self) -> bool {
+        self.state().readers > 0
+    }
+
     /// Whether the mount knows more of it than the service: it is open, changed, or parked.
     pub fn is_local(&self) -> bool {
         self.is_open() || self.upload.is_dirty() || self.upload.is_busy()
@@ -207,8 +215,11 @@ impl File {
             self.resize(0).await?;
             self.state().parked = None;
         }
-        self.state().openers.push(opener);
-        Ok(Handle { file: self.clone(), opener, read_to: AtomicU64::new(0) })
+        let mut state = self.state();
+        state.openers.push(opener);
+        state.readers += u32::from(mode.read);
+        drop(state);
+        Ok(Handle { file: self.clone(), opener, readable: mode.read, read_to: AtomicU64::new(0) })
     }
 
     /// Waits until the file may change.

@@ -89,6 +89,14 @@ impl Device {
     }
 }
 
+/// Whether a FUSE file system is mounted on `dir`.
+pub fn fuse_is_mounted_on(dir: &Path) -> bool {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let top = mountinfo.lines().rev().find(|line| mounted_on(line, dir).is_some());
+    let kind = top.and_then(|line| line.split_once(" - ")?.1.split(' ').next());
+    kind.is_some_and(|kind| kind.starts_with("fuse"))
+}
+
 /// `/proc/<pid>/mountinfo`: mount id, parent id, major:minor, root, mount point, ... The last mount on a point wins.
 fn mounted_on(mountinfo: &str, dir: &Path) -> Option<Device> {
     let parse = |line: &str| {
@@ -97,7 +105,7 @@ fn mounted_on(mountinfo: &str, dir: &Path) -> Option<Device> {
         let point = unescape(fields.nth(1)?);
         (Path::new(&point) == dir).then_some(Device { major: major.parse().ok()?, minor: minor.parse().ok()? })
     };
-    mountinfo.lines().filter_map(parse).last()
+    mountinfo.lines().rev().find_map(parse)
 }
 
 /// The ids of the mounts of `device`.

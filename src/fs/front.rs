@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::{Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyEmpty, ReplyEntry};
+use fuser::{FileHandle, FopenFlags, Generation, ReplyAttr, ReplyEmpty, ReplyEntry};
 use tokio::sync::oneshot;
 
+use super::coherence::{Coherence, CoherenceThread};
 use super::handles::{DirectoryHandles, FileHandles};
 use super::reply;
 use crate::error::{Error, Kind, Result, printable};
-use crate::file::{Files, Handle, OpenMode};
+use crate::file::{Files, OpenMode};
 use crate::service::NodeKind;
 use crate::tree::change::{At, IfExists};
 use crate::tree::{Attr, Listed, Overrides, Tree};
@@ -20,13 +21,15 @@ pub(super) struct Front {
     pub(super) files: Arc<Files>,
     pub(super) handles: FileHandles,
     pub(super) directories: DirectoryHandles,
+    pub(super) coherence: Coherence,
     pub(super) metadata_deadline: Duration,
 }
 
 impl Front {
-    pub(super) fn new(tree: Arc<Tree>, files: Arc<Files>, metadata_deadline: Duration) -> Arc<Self> {
+    pub(super) fn new(tree: Arc<Tree>, files: Arc<Files>, metadata_deadline: Duration) -> (Arc<Self>, CoherenceThread) {
         let (handles, directories) = (FileHandles::new(), DirectoryHandles::new());
-        Arc::new(Front { tree, files, handles, directories, metadata_deadline })
+        let (coherence, thread) = Coherence::new();
+        (Arc::new(Front { tree, files, handles, directories, coherence, metadata_deadline }), thread)
     }
 
     /// The result of `work`, or that it takes too long; the work itself goes on.
@@ -44,10 +47,6 @@ impl Front {
             Ok(Err(_)) => Err(Error::new(Kind::Corrupt, "request", "the request was lost inside uploadfs")),
             Err(_) => Err(Error::new(Kind::Timeout, "request", "the service did not answer in time")),
         }
-    }
-
-    pub(super) fn handle(&self, number: FileHandle) -> Result<Arc<Handle>, Errno> {
-        self.handles.get(number.0).ok_or(Errno::EBADF)
     }
 
     /// Opens the file of an inode and gives it a number.

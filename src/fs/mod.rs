@@ -8,29 +8,31 @@
 //!
 //! **Failure.** One line in the log for each errno a program would not expect. A reply that is dropped answers EIO.
 
+mod coherence;
 mod front;
 mod handles;
+#[macro_use]
+mod refused;
 mod reply;
 mod xattr;
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+pub use self::coherence::CoherenceThread;
 use self::front::Front;
 use self::reply::{made_by, mode_of};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::file::{Files, OpenMode};
 use crate::path::NAME_BYTES_MAX;
 use crate::tree::change::{At, IfExists};
@@ -51,8 +53,29 @@ pub struct Fs {
 
 impl Fs {
     /// The front of `tree`; `ended` is told when the mount is gone.
-    pub fn new(tree: Arc<Tree>, files: Arc<Files>, metadata_deadline: Duration, ended: Sender<()>) -> Self {
-        Fs { front: Front::new(tree, files, metadata_deadline), ended }
+    /// The second value is a thread to be started when there is a mount.
+    pub fn new(
+        tree: Arc<Tree>,
+        files: Arc<Files>,
+        metadata_deadline: Duration,
+        ended: Sender<()>,
+    ) -> (Self, CoherenceThread) {
+        let (front, thread) = Front::new(tree, files, metadata_deadline);
+        (Fs { front, ended }, thread)
+    }
+
+    /// Changes a name in the background, and answers.
+    fn change(
+        &self,
+        op: &'static str,
+        at: (u64, String),
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        reply: ReplyEmpty,
+    ) {
+        self.spawn(async move |front| {
+            let result = front.in_time(work).await;
+            front.answer_empty(op, At { parent: at.0, name: &at.1 }, result, reply);
+        });
     }
 
     /// Runs `work` with the reply it owns.
@@ -66,6 +89,26 @@ impl Fs {
 macro_rules! refuse {
     ($front:expr, $reply:expr, $op:literal, $ino:expr, $error:expr) => {
         $reply.error(reply::errno($op, $front.path_of($ino), &$error))
+    };
+}
+
+/// A name as the services speak; others cannot exist.
+macro_rules! decoded {
+    ($name:expr, $reply:expr) => {
+        match reply::name($name) {
+            Ok(name) => name.to_owned(),
+            Err(errno) => return $reply.error(errno),
+        }
+    };
+}
+
+/// The open file behind a number.
+macro_rules! opened {
+    ($fs:expr, $number:expr, $reply:expr) => {
+        match $fs.front.handles.get($number.0) {
+            Some(handle) => handle,
+            None => return $reply.error(Errno::EBADF),
+        }
     };
 }
 
@@ -178,10 +221,7 @@ impl Filesystem for Fs {
         if mode & libc::S_IFMT != libc::S_IFREG && mode & libc::S_IFMT != 0 {
             return reply.error(Errno::EPERM);
         }
-        let name = match reply::name(name) {
-            Ok(name) => name.to_owned(),
-            Err(errno) => return reply.error(errno),
-        };
+        let name = decoded!(name, reply);
         let overrides = made_by(request, mode, umask);
         self.spawn(async move |front| {
             let result = front.create(parent.0, name.clone(), overrides, IfExists::Refuse).await;
@@ -204,10 +244,7 @@ impl Filesystem for Fs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let name = match reply::name(name) {
-            Ok(name) => name.to_owned(),
-            Err(errno) => return reply.error(errno),
-        };
+        let name = decoded!(name, reply);
         let if_exists = if flags & libc::O_EXCL != 0 { IfExists::Refuse } else { IfExists::Accept };
         let (overrides, tid) = (made_by(request, mode, umask), request.pid());
         let mode = mode_of(OpenFlags(flags));
@@ -251,10 +288,7 @@ impl Filesystem for Fs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let handle = match self.front.handle(fh) {
-            Ok(handle) => handle,
-            Err(errno) => return reply.error(errno),
-        };
+        let handle = opened!(self, fh, reply);
         let len = u64::from(size);
         handle.note_read(offset, len);
         if let Some(bytes) = handle.file().read_now(offset, len) {
@@ -282,10 +316,7 @@ impl Filesystem for Fs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let handle = match self.front.handle(fh) {
-            Ok(handle) => handle,
-            Err(errno) => return reply.error(errno),
-        };
+        let handle = opened!(self, fh, reply);
         // Of several writers that append, each knows only where it was last; the page cache knows where its bytes go.
         let appends = flags.0 & libc::O_APPEND != 0 && !write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
         let at = (!appends).then_some(offset);
@@ -294,22 +325,27 @@ impl Filesystem for Fs {
             Ok(taken) => taken,
             Err(error) => return refuse!(self.front, reply, "write", ino.0, error),
         };
+        if handle.file().has_readers() {
+            self.front.coherence.written(ino.0);
+        }
         if taken == data.len() {
             return reply.written(data.len() as u32);
         }
         let rest = Bytes::copy_from_slice(&data[taken..]);
         let (at, all) = (at.map(|at| at + taken as u64), data.len() as u32);
         self.spawn(async move |front| match handle.file().write_rest(tid, at, rest).await {
-            Ok(()) => reply.written(all),
+            Ok(()) => {
+                if handle.file().has_readers() {
+                    front.coherence.written(ino.0);
+                }
+                reply.written(all);
+            }
             Err(error) => refuse!(front, reply, "write", ino.0, error),
         });
     }
 
     fn flush(&self, request: &Request, ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        let handle = match self.front.handle(fh) {
-            Ok(handle) => handle,
-            Err(errno) => return reply.error(errno),
-        };
+        let handle = opened!(self, fh, reply);
         let tid = request.pid();
         match handle.file().flush_now(&handle) {
             Some(Ok(())) => reply.ok(),
@@ -322,10 +358,7 @@ impl Filesystem for Fs {
     }
 
     fn fsync(&self, _request: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        let handle = match self.front.handle(fh) {
-            Ok(handle) => handle,
-            Err(errno) => return reply.error(errno),
-        };
+        let handle = opened!(self, fh, reply);
         self.spawn(async move |front| match handle.file().commit().await {
             Ok(()) => reply.ok(),
             Err(error) => refuse!(front, reply, "fsync", ino.0, error),
@@ -404,10 +437,7 @@ impl Filesystem for Fs {
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        let name = match reply::name(name) {
-            Ok(name) => name.to_owned(),
-            Err(errno) => return reply.error(errno),
-        };
+        let name = decoded!(name, reply);
         let overrides = made_by(request, mode, umask);
         self.spawn(async move |front| {
             let (tree, typed) = (front.tree.clone(), name.clone());
@@ -418,29 +448,17 @@ impl Filesystem for Fs {
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = match reply::name(name) {
-            Ok(name) => name.to_owned(),
-            Err(errno) => return reply.error(errno),
-        };
-        self.spawn(async move |front| {
-            let (tree, typed) = (front.tree.clone(), name.clone());
-            let work = async move { tree.unlink(At { parent: parent.0, name: &typed }).await };
-            let result = front.in_time(work).await;
-            front.answer_empty("remove", At { parent: parent.0, name: &name }, result, reply);
-        });
+        let name = decoded!(name, reply);
+        let (tree, typed) = (self.front.tree.clone(), name.clone());
+        let work = async move { tree.unlink(At { parent: parent.0, name: &typed }).await };
+        self.change("remove", (parent.0, name), work, reply);
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = match reply::name(name) {
-            Ok(name) => name.to_owned(),
-            Err(errno) => return reply.error(errno),
-        };
-        self.spawn(async move |front| {
-            let (tree, typed) = (front.tree.clone(), name.clone());
-            let work = async move { tree.rmdir(At { parent: parent.0, name: &typed }).await };
-            let result = front.in_time(work).await;
-            front.answer_empty("rmdir", At { parent: parent.0, name: &name }, result, reply);
-        });
+        let name = decoded!(name, reply);
+        let (tree, typed) = (self.front.tree.clone(), name.clone());
+        let work = async move { tree.rmdir(At { parent: parent.0, name: &typed }).await };
+        self.change("rmdir", (parent.0, name), work, reply);
     }
 
     fn rename(
@@ -453,33 +471,18 @@ impl Filesystem for Fs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let (old, new) = match (reply::name(name), reply::name(newname)) {
-            (Ok(old), Ok(new)) => (old.to_owned(), new.to_owned()),
-            (Err(errno), _) | (_, Err(errno)) => return reply.error(errno),
-        };
+        let (old, new) = (decoded!(name, reply), decoded!(newname, reply));
         if flags.intersects(RenameFlags::RENAME_EXCHANGE | RenameFlags::RENAME_WHITEOUT) {
             return reply.error(Errno::EINVAL);
         }
         let refuse = flags.contains(RenameFlags::RENAME_NOREPLACE);
         let if_exists = if refuse { IfExists::Refuse } else { IfExists::Accept };
-        self.spawn(async move |front| {
-            let (tree, from, to) = (front.tree.clone(), old.clone(), new.clone());
-            let work = async move {
-                let (from, to) = (At { parent: parent.0, name: &from }, At { parent: newparent.0, name: &to });
-                tree.rename(from, to, if_exists).await
-            };
-            let result = front.in_time(work).await;
-            front.answer_empty("rename", At { parent: newparent.0, name: &new }, result, reply);
-        });
-    }
-
-    fn link(&self, _request: &Request, _ino: INodeNo, _parent: INodeNo, _name: &OsStr, reply: ReplyEntry) {
-        // Programs that would rather link know how to copy after EPERM, and after nothing else.
-        reply.error(Errno::EPERM);
-    }
-
-    fn symlink(&self, _request: &Request, _parent: INodeNo, _name: &OsStr, _target: &Path, reply: ReplyEntry) {
-        reply.error(Errno::EPERM);
+        let (tree, shown) = (self.front.tree.clone(), new.clone());
+        let work = async move {
+            let (from, to) = (At { parent: parent.0, name: &old }, At { parent: newparent.0, name: &new });
+            tree.rename(from, to, if_exists).await
+        };
+        self.change("rename", (newparent.0, shown), work, reply);
     }
 
     fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
@@ -510,74 +513,5 @@ impl Filesystem for Fs {
         }
     }
 
-    fn fallocate(
-        &self,
-        _request: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _offset: u64,
-        _length: u64,
-        _mode: i32,
-        reply: ReplyEmpty,
-    ) {
-        // Programs survive this answer; glibc then writes a byte per block, which is the same as reserving.
-        reply.error(Errno::EOPNOTSUPP);
-    }
-
-    fn lseek(&self, _request: &Request, _ino: INodeNo, _fh: FileHandle, _at: i64, _whence: i32, reply: ReplyLseek) {
-        // The kernel remembers, and takes the whole file for data.
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn copy_file_range(
-        &self,
-        _request: &Request,
-        _ino_in: INodeNo,
-        _fh_in: FileHandle,
-        _offset_in: u64,
-        _ino_out: INodeNo,
-        _fh_out: FileHandle,
-        _offset_out: u64,
-        _len: u64,
-        _flags: CopyFileRangeFlags,
-        reply: ReplyWrite,
-    ) {
-        // The kernel remembers, and programs read and write instead.
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn ioctl(
-        &self,
-        _request: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _flags: IoctlFlags,
-        _cmd: u32,
-        _in_data: &[u8],
-        _out_size: u32,
-        reply: ReplyIoctl,
-    ) {
-        reply.error(Errno::ENOTTY);
-    }
-
-    fn setxattr(
-        &self,
-        _request: &Request,
-        _ino: INodeNo,
-        _name: &OsStr,
-        _value: &[u8],
-        _flags: i32,
-        _position: u32,
-        reply: ReplyEmpty,
-    ) {
-        reply.error(Errno::EOPNOTSUPP);
-    }
-
-    fn removexattr(&self, _request: &Request, _ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EOPNOTSUPP);
-    }
-
-    fn listxattr(&self, _request: &Request, _ino: INodeNo, size: u32, reply: ReplyXattr) {
-        if size == 0 { reply.size(0) } else { reply.data(&[]) }
-    }
+    refused_operations!();
 }

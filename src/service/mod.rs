@@ -15,6 +15,7 @@
 
 pub mod capability;
 pub mod layer;
+pub mod mediawiki;
 pub mod memory;
 pub mod operation;
 mod payload;

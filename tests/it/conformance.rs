@@ -14,6 +14,7 @@ use uploadfs::service::{Flow, NamedAt, NodeKind, Progress, Service, Sha1Digest, 
 
 use crate::support::fixture::{Fixture, memory, small_parts, stacked};
 use crate::support::upload::{Upload, any, by_session, content, names, text, whole, whole_max};
+use crate::support::wiki::{self, Which};
 
 /// Sizes around the places where buffers and parts end.
 const SIZES: [usize; 7] = [1, 1023, 1024, 1025, 65_535, 65_536, 65_537];
@@ -73,6 +74,9 @@ conformance! {
     memory_streamed_parallel_in_small_parts => memory(small_parts(MemoryConfig::streamed_parallel()));
     memory_declared_sequential_in_small_parts => memory(small_parts(MemoryConfig::declared_sequential()));
     memory_declared_parallel_in_small_parts => memory(small_parts(MemoryConfig::declared_parallel()));
+    mediawiki => wiki::fixture(Which::Wide);
+    mediawiki_of_a_bare_server => wiki::fixture(Which::Default);
+    mediawiki_in_its_layers => stacked(wiki::fixture(Which::Wide));
     memory_in_its_layers => stacked(memory(small_parts(MemoryConfig::streamed_parallel())));
     memory_that_capitalises => memory(MemoryConfig {
         names: Names { capitalise: true, ..Names::default() },

@@ -1,15 +1,18 @@
-//! The integration tests, in one binary: what a service must do (`conformance`), and what a mount
-//! promises to programs (`close`, `killed`, `failed`,
-//! `files`, `names`, `pressure`, `unmount`).
+//! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
+//! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`), what a person types (`cli`), and how the
+//! sources hang together (`tidy`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
+mod cli;
 mod close;
 mod conformance;
 mod failed;
 mod files;
 mod killed;
+mod mediawiki;
 mod names;
 mod pressure;
 mod support;
+mod tidy;
 mod unmount;

@@ -1,8 +1,8 @@
 //! Services around a service: what every service needs and none should write itself. A layer sees each request once,
 //! in [`Layer::around`], and decides when and how often the request runs; [`Layered`] is the only delegation.
 //!
-//! **Order** ([`stack`]), from the outside: [`trace`] sees what the caller sees, one line per operation however often
-//! it was tried. [`retry`] is outside of [`limit`], so that a request that sleeps before its next attempt holds no
+//! **Order** ([`stack`]), from the outside: [`Trace`] sees what the caller sees, one line per operation however often
+//! it was tried. [`RetryPolicy`] is outside of [`Limit`], so that a request that sleeps before its next attempt holds no
 //! permit. [`fault`], in tests, is innermost: it plays the network.
 //!
 //! **Failure.** A layer decides by an error's [`Retry`](crate::error::Retry) and by the [`Operation`], never by text.

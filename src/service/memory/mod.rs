@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 pub use self::config::{Keep, MemoryConfig, Names};
 use self::session::{Refusal, Session, rule, too_large};
-use self::state::{Ended, State, exact_size, unreadable};
+use self::state::{Ended, State, exact_size};
 pub use self::state::{OpenSession, Record, StoredFile};
 use self::stored::{Gathering, receive};
 use self::tree::Replaces;
@@ -249,7 +249,10 @@ impl Service for Memory {
         if range.start > range.end || range.end > stored.size {
             return Err(Error::new(Kind::Invalid, "read", format!("{path} has no bytes {range:?}")));
         }
-        stored.read(range).ok_or_else(|| unreadable(self.config.keep))
+        let kept = stored.read(range);
+        kept.ok_or_else(|| {
+            Error::new(Kind::Unsupported, "read", "this service keeps sizes and checksums, not the bytes")
+        })
     }
 
     async fn mkdir(&self, path: &RemotePath) -> Result<Node> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::config::{Keep, MemoryConfig};
+use super::config::MemoryConfig;
 use super::session::{Refusal, Session, rule};
 use super::stored::Stored;
 use super::tree::Tree;
@@ -203,12 +203,6 @@ pub struct StoredFile {
     pub size: u64,
     /// How many times content was committed under this name.
     pub versions: u64,
-    /// Of the content; `None` only where [`Keep::Digest`] let go of bytes that were then replaced.
+    /// Of the content; `None` only where [`Keep::Digest`](super::Keep::Digest) let go of bytes that were then replaced.
     pub sha1: Option<Sha1Digest>,
-}
-
-/// Whether `keep` answers reads.
-pub(super) fn unreadable(keep: Keep) -> Error {
-    debug_assert_eq!(keep, Keep::Digest, "only a service that keeps nothing cannot be read");
-    Error::new(Kind::Unsupported, "read", "this service keeps sizes and checksums only, not the bytes")
 }

@@ -211,7 +211,7 @@ mod tests {
         for (keep, known) in [(Keep::Bytes, true), (Keep::Digest, false)] {
             let mut gathering = Gathering::new(keep);
             let wrong =
-                receive(&Payload::from_bytes(Bytes::from_static(b"XXXXX"), 0), keep, gathering.hash_at(0)).await;
+                receive(&Payload::from_bytes(Bytes::from_static(b"wrong"), 0), keep, gathering.hash_at(0)).await;
             gathering.add(0, wrong.unwrap());
             for (index, range) in [(1, 5..16), (0, 0..5)] {
                 let part = part(&gathering, range, keep).await;

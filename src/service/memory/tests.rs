@@ -161,6 +161,21 @@ async fn an_ended_session_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn an_aborted_session_is_gone_and_stays_gone() {
+    let memory = parallel();
+    let token = begin(&memory).await;
+    memory.put(&spec("f", None), &token, part(0, 0..4)).await.unwrap();
+    memory.abort(&token).await.unwrap();
+    memory.abort(&token).await.unwrap();
+    assert_eq!((memory.open_sessions(), memory.record().aborted), (vec![], 1));
+    let known = Spec { sha1: Some(sha1(4)), ..spec("f", Some(4)) };
+    assert!(matches!(memory.probe(&known, Some((&token, &[]))).await.unwrap(), Progress::Gone));
+    assert_eq!(memory.violations(), [""; 0]);
+    memory.put(&spec("f", None), &token, part(1, 4..8)).await.unwrap_err();
+    assert_one_violation(&memory, "given up");
+}
+
+#[tokio::test]
 async fn a_token_of_another_process_is_unknown() {
     let (memory, other) = (parallel(), parallel());
     let token = begin(&other).await;

@@ -20,6 +20,8 @@
 //! **Restart.** A session that the service lost is begun again at most [`ATTEMPTS_MAX`] times for one commit; requests
 //! without progress are repeated at most [`TRIES_MAX`] times.
 
+mod advance;
+mod answers;
 mod event;
 mod session;
 #[cfg(test)]
@@ -30,24 +32,18 @@ use std::time::Duration;
 
 pub use self::event::{Action, CommitId, Event, Outcome};
 use self::session::{Session, Stage};
-use super::plan::{self, Cut, Ready};
-use crate::error::{Error, Kind, Result, Retry};
+use super::plan::{Cut, Ready};
+use crate::error::Error;
 use crate::ranges::Ranges;
-use crate::service::{Begun, Capability, Flow, Node, Progress, Receipt, SizePolicy};
+use crate::service::{Capability, Receipt, SizePolicy};
 
 /// Sessions begun for one commit before it is given up: the first, one for a write into sent bytes, and two that the
 /// service may lose.
 pub const ATTEMPTS_MAX: u32 = 4;
 
-/// Requests without progress before a commit is given up. With [`wait`] between them this is about half a minute: a
+/// Requests without progress before a commit is given up. With the growing waits between them this is about half a minute: a
 /// server that is restarted comes back within it, a person in front of `cp` still learns what is wrong.
 pub const TRIES_MAX: u32 = 8;
-
-/// The first wait between two tries; it doubles. Jitter is the driver's.
-const WAIT_FIRST: Duration = Duration::from_millis(250);
-
-/// The longest wait of our own; a service may ask for more.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The upload of one file. See the module.
 #[derive(Debug)]
@@ -179,8 +175,6 @@ impl Machine {
         out
     }
 
-    // ---- changes of the file ----
-
     fn wrote(&mut self, range: Range<u64>, size: u64) {
         if self.discarded {
             return;
@@ -236,367 +230,6 @@ impl Machine {
         self.stage != Stage::Finishing && self.session.as_ref().is_some_and(|session| session.ended)
     }
 
-    // ---- answers of the service ----
-
-    fn began(&mut self, result: Result<Begun>, out: &mut Vec<Action>) {
-        let Stage::Opening { cut, total } = std::mem::replace(&mut self.stage, Stage::Idle) else {
-            unreachable!("an answer to begin comes while a session is opened")
-        };
-        match result {
-            Ok(begun) => {
-                self.tries = 0;
-                let mut session = Session::new(begun.token, total);
-                if let (Some(cut), Some(receipt)) = (cut, begun.receipt) {
-                    session.opened_with(&cut, receipt);
-                }
-                self.session = Some(session);
-                self.stage = Stage::Open;
-            }
-            // A lost `begin` leaves at most an orphan that nobody sees: begin again.
-            Err(error) => self.refused(error, out),
-        }
-    }
-
-    fn put(&mut self, index: u32, result: Result<Receipt>, out: &mut Vec<Action>) {
-        let session = self.session.as_mut().expect("a part is sent within a session");
-        let cut = session.landed(index);
-        match result {
-            Ok(receipt) => {
-                self.tries = 0;
-                session.hold(&cut, receipt);
-            }
-            Err(_) if self.doomed => {}
-            Err(error) if error.kind == Kind::NotFound => self.lost(error, out),
-            Err(error) if error.in_doubt() => {
-                session.doubt(cut);
-                self.tries += 1;
-                if self.tries > TRIES_MAX {
-                    self.out_of_tries(error, out);
-                }
-            }
-            Err(error) => {
-                session.unsent(cut);
-                self.refused(error, out);
-            }
-        }
-    }
-
-    fn finished(&mut self, result: Result<Node>, out: &mut Vec<Action>) {
-        let whole = self.stage == Stage::Whole;
-        // A write that came meanwhile was for the version after this one; if there is no this one, the session is stale.
-        self.doomed |= result.is_err() && self.dirtied;
-        match result {
-            Ok(node) => self.committed(node, out),
-            Err(error) if whole && error.kind == Kind::TooLarge && error.retry != Retry::Never => {
-                // The service takes less in one request than it was thought to: take the road by parts.
-                self.capability.whole_max = self.capability.whole_max.min(self.size.saturating_sub(1));
-                self.stage = Stage::Idle;
-            }
-            Err(error) if error.in_doubt() => {
-                self.stage = Stage::Probing { asked: false };
-                self.tries += 1;
-                if self.tries > TRIES_MAX {
-                    self.out_of_tries(error, out);
-                }
-            }
-            Err(error) if !whole && error.kind == Kind::NotFound => {
-                self.stage = Stage::Open;
-                self.lost(error, out);
-            }
-            Err(error) => {
-                self.stage = if whole { Stage::Idle } else { Stage::Open };
-                self.refused(error, out);
-            }
-        }
-    }
-
-    fn probed(&mut self, result: Result<Progress>, out: &mut Vec<Action>) {
-        self.stage = Stage::Probing { asked: false };
-        match result {
-            Ok(Progress::Finished(node)) => self.committed(node, out),
-            Ok(Progress::Holds(receipts)) if self.session.is_some() => {
-                let sequential = self.capability.policy.rules().is_some_and(|rules| rules.flow == Flow::Sequential);
-                if let Some(session) = &mut self.session {
-                    session.holds(receipts, sequential);
-                }
-                self.stage = Stage::Open;
-            }
-            Ok(Progress::Gone | Progress::Holds(_)) => {
-                self.stage = Stage::Idle;
-                if self.session.take().is_some() {
-                    let error = Error::new(Kind::Server, "upload", "the service lost the upload session");
-                    self.begin_again(error, out);
-                }
-            }
-            Ok(Progress::Unknown) => {
-                let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
-                self.refused(error.retry(Retry::AskFirst), out);
-            }
-            Err(error) => self.refused(error, out),
-        }
-    }
-
-    /// The wait is over.
-    fn again(&mut self) {
-        if let Stage::Waiting { next } = &self.stage {
-            self.stage = (**next).clone();
-        }
-    }
-
-    /// The caller of the commits cannot wait any longer.
-    fn deadline(&mut self, out: &mut Vec<Action>) {
-        if self.commits.is_empty() {
-            return;
-        }
-        let error = Error::new(Kind::Timeout, "upload", "the service did not confirm the file in time")
-            .hint("the bytes are kept; write the file again when the service answers");
-        self.failed = Some(error);
-        self.answer_failure(out);
-    }
-
-    // ---- what follows ----
-
-    /// The service confirmed the file.
-    fn committed(&mut self, node: Node, out: &mut Vec<Action>) {
-        self.session = None;
-        self.stage = Stage::Idle;
-        self.attempts = 0;
-        self.tries = 0;
-        self.waited = false;
-        self.doomed = false;
-        self.promised = None;
-        self.dirty = self.dirtied && !self.discarded;
-        self.late = self.dirty;
-        if !self.dirty {
-            self.written.clear();
-            self.failed = None;
-        } else if !self.commits.is_empty() {
-            // The service has a version, but not yet the one these commits are about: the next upload answers them.
-            return;
-        }
-        let ids = std::mem::take(&mut self.commits);
-        out.push(Action::Committed { ids, outcome: Outcome { node: Some(node), clean: !self.dirty } });
-    }
-
-    /// A definite refusal, or a doubt that a probe cannot settle yet: wait and try again, or give up.
-    fn refused(&mut self, error: Error, out: &mut Vec<Action>) {
-        let asked = match error.retry {
-            Retry::Never => return self.fail(error, out),
-            Retry::After(asked) => asked,
-            Retry::AskFirst => Duration::ZERO,
-        };
-        self.tries += 1;
-        if self.tries > TRIES_MAX {
-            return self.out_of_tries(error, out);
-        }
-        self.pause = Some(wait(self.tries).max(asked));
-    }
-
-    fn out_of_tries(&mut self, error: Error, out: &mut Vec<Action>) {
-        if !self.commits.is_empty() || matches!(self.stage, Stage::Probing { .. }) {
-            return self.fail(error, out);
-        }
-        // Nobody waits for an answer yet: give the session up and try again from the start at close.
-        self.late = true;
-        self.doomed = true;
-        self.tries = 0;
-    }
-
-    /// The service lost the session.
-    fn lost(&mut self, error: Error, out: &mut Vec<Action>) {
-        if self.in_flight_parts() {
-            self.doomed = true;
-            return;
-        }
-        self.session = None;
-        self.stage = Stage::Idle;
-        self.begin_again(error, out);
-    }
-
-    /// The next session starts from the first byte; too many of them end the commit.
-    fn begin_again(&mut self, error: Error, out: &mut Vec<Action>) {
-        self.doomed = false;
-        self.late = true;
-        self.attempts += 1;
-        if self.attempts >= ATTEMPTS_MAX {
-            self.fail(error, out);
-        }
-    }
-
-    /// A final failure. What is in flight lands later; a doubt stays a doubt and is settled before the next upload.
-    fn fail(&mut self, error: Error, out: &mut Vec<Action>) {
-        self.failed = Some(error.retry(Retry::Never));
-        self.late = true;
-        if matches!(self.stage, Stage::Probing { .. }) {
-            self.stage = Stage::Unsettled;
-        }
-        self.answer_failure(out);
-    }
-
-    fn answer_failure(&mut self, out: &mut Vec<Action>) {
-        if let Some(error) = &self.failed
-            && !self.commits.is_empty()
-        {
-            out.push(Action::Failed { ids: std::mem::take(&mut self.commits), error: error.clone() });
-        }
-        self.attempts = 0;
-        self.tries = 0;
-    }
-
-    /// Starts whatever can be started now.
-    fn advance(&mut self, out: &mut Vec<Action>) {
-        if self.failed.is_some() {
-            self.answer_failure(out);
-        }
-        if let Some(delay) = self.pause
-            && !self.in_flight()
-        {
-            self.pause = None;
-            self.stage = Stage::Waiting { next: Box::new(self.stage.clone()) };
-            out.push(Action::Wait { delay });
-        }
-        if self.stage == Stage::Unsettled && self.failed.is_none() && !self.commits.is_empty() {
-            self.stage = Stage::Probing { asked: false };
-        }
-        match &self.stage {
-            Stage::Idle => self.advance_idle(out),
-            Stage::Open if self.pause.is_none() => self.advance_open(out),
-            Stage::Probing { asked: false } => self.ask(out),
-            _ => {}
-        }
-        self.start_ageing(out);
-    }
-
-    fn advance_idle(&mut self, out: &mut Vec<Action>) {
-        self.doomed = false;
-        if self.failed.is_some() || self.discarded {
-            if self.discarded && !self.commits.is_empty() {
-                let ids = std::mem::take(&mut self.commits);
-                out.push(Action::Committed { ids, outcome: Outcome { node: None, clean: true } });
-            }
-            return;
-        }
-        let committing = !self.commits.is_empty();
-        if committing && (!self.dirty || (self.size == 0 && !self.capability.empty_files)) {
-            // Nothing to say to the service: it has the file, or cannot hold an empty one.
-            let ids = std::mem::take(&mut self.commits);
-            out.push(Action::Committed { ids, outcome: Outcome { node: None, clean: !self.dirty } });
-        } else if committing && self.size > self.capability.file_max {
-            self.fail(too_large(self.size, self.capability.file_max), out);
-        } else if committing && self.goes_whole() {
-            self.stage = Stage::Whole;
-            self.dirtied = false;
-            out.push(Action::Whole { size: self.size });
-        } else if (committing || self.may_open()) && self.dirty {
-            self.open(out);
-        }
-    }
-
-    fn goes_whole(&self) -> bool {
-        matches!(self.capability.policy, SizePolicy::Whole { .. }) || self.size <= self.capability.whole_max
-    }
-
-    /// Whether a session may be opened while the writer still writes.
-    fn may_open(&self) -> bool {
-        if self.late || !self.dirty {
-            return false;
-        }
-        let Some(rules) = self.capability.policy.rules() else { return false };
-        let ready = self.written.end_of_run(0);
-        let due = ready > rules.open_after || (self.waited && ready > 0);
-        due && match self.capability.policy {
-            SizePolicy::Streamed(_) => true,
-            SizePolicy::Declared(_) => self.promised.is_some_and(|total| total > self.capability.whole_max),
-            SizePolicy::Whole { .. } => false,
-        }
-    }
-
-    fn open(&mut self, out: &mut Vec<Action>) {
-        let rules = *self.capability.policy.rules().expect("a session is opened only where there are parts");
-        let cut = if rules.opens_with_part {
-            match plan::next_cut(&rules, 0, 0, self.ready(0)) {
-                None => return,
-                cut => cut,
-            }
-        } else {
-            None
-        };
-        self.waited = false;
-        let total = self.declared_total();
-        self.stage = Stage::Opening { cut: cut.clone(), total };
-        out.push(Action::Begin { size: total, first: cut });
-    }
-
-    fn advance_open(&mut self, out: &mut Vec<Action>) {
-        let session = self.session.as_ref().expect("an open session");
-        let committing = !self.commits.is_empty();
-        let broken = session.total.is_some_and(|total| self.size > total || (committing && self.size != total));
-        // No service makes an empty file out of a session without parts.
-        let empty = committing && self.size == 0 && (self.capability.whole_max > 0 || !self.capability.empty_files);
-        if self.failed.is_some() || self.discarded || self.doomed || broken || empty {
-            return self.give_up(out);
-        }
-        if session.unsure {
-            if session.flying.is_empty() {
-                self.ask(out);
-            }
-            return;
-        }
-        self.send_parts(out);
-        let session = self.session.as_ref().expect("an open session");
-        if !self.commits.is_empty() && session.flying.is_empty() && session.complete(self.size) {
-            let (token, receipts) = (session.token.clone(), session.receipts());
-            self.stage = Stage::Finishing;
-            self.dirtied = false;
-            out.push(Action::Finish { token, receipts, size: self.size });
-        }
-    }
-
-    fn send_parts(&mut self, out: &mut Vec<Action>) {
-        let rules = *self.capability.policy.rules().expect("a session has parts");
-        loop {
-            let session = self.session.as_ref().expect("an open session");
-            if session.flying.len() >= rules.flow.width() {
-                break;
-            }
-            let Some(cut) = session.next(&rules, |at| self.ready(at)) else { break };
-            let session = self.session.as_mut().expect("an open session");
-            session.fly(cut.clone());
-            self.waited = false;
-            out.push(Action::Put { token: session.token.clone(), cut });
-        }
-    }
-
-    /// Ends the session without a file. What is in flight lands first.
-    fn give_up(&mut self, out: &mut Vec<Action>) {
-        let session = self.session.take().expect("an open session");
-        if !session.flying.is_empty() {
-            self.session = Some(session);
-            return;
-        }
-        self.stage = Stage::Idle;
-        out.push(Action::Abort { token: session.token });
-        if self.failed.is_none() && !self.discarded {
-            let error =
-                Error::new(Kind::Conflict, "upload", "the file changed while it was being sent, again and again");
-            self.promised = None;
-            self.begin_again(error, out);
-        }
-        self.advance_idle(out);
-    }
-
-    /// Keeps the age timer running while bytes wait for a reason to leave.
-    fn start_ageing(&mut self, out: &mut Vec<Action>) {
-        let streams = !matches!(self.capability.policy, SizePolicy::Whole { .. });
-        let waits = self.dirty && !self.late && self.failed.is_none() && self.commits.is_empty() && !self.discarded;
-        if streams && waits && !self.ageing && !self.waited {
-            self.ageing = true;
-            out.push(Action::Age);
-        }
-    }
-
-    // ---- small questions ----
-
     fn ready(&self, at: u64) -> Ready {
         if !self.commits.is_empty() {
             Ready::All(self.size)
@@ -645,15 +278,6 @@ impl Machine {
             debug_assert!(session.flying.len() <= width, "more parts in flight than the service takes");
         }
     }
-}
-
-/// The wait before try number `tries` (from 1).
-fn wait(tries: u32) -> Duration {
-    WAIT_FIRST.saturating_mul(1 << (tries.saturating_sub(1)).min(16)).min(WAIT_MAX)
-}
-
-fn too_large(size: u64, max: u64) -> Error {
-    Error::new(Kind::TooLarge, "upload", format!("the file has {size} bytes, the service takes at most {max}"))
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {

@@ -6,11 +6,13 @@
 //! those whose `begin` answer was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::service::{NamedAt, NodeKind, PartRules, SessionToken};
+use crate::error::{Kind, Result, Retry};
+use crate::service::{Begun, Flow, NamedAt, Node, NodeKind, PartRules, Progress, SessionToken};
 
 /// One stamp per byte: every write brings a new one, so that any mixture of versions shows.
 type Bytes = Vec<u32>;
@@ -80,7 +82,7 @@ enum Fate {
     Done,
     /// Done, but the answer is lost.
     DoneUnheard,
-    /// Not done, and nobody knows.
+    /// Not done, and nobody knows. Of a part in a sequence the service may have taken a piece.
     LostUnheard,
     /// Definitely not done, may be tried again.
     NotNow,
@@ -369,7 +371,7 @@ impl World {
         let rules = *self.rules().expect("parts");
         let bytes = self.bytes(&cut.range);
         let len = cut.range.end - cut.range.start;
-        assert!(len > 0 && len <= rules.max && (cut.last || len >= rules.min && len % rules.multiple == 0));
+        assert!(len > 0 && len <= rules.max && (cut.last || len >= rules.min && len.is_multiple_of(rules.multiple)));
         let known = self.service.sessions.contains_key(&token.id);
         if fate == Fate::Vanished || !known {
             self.service.sessions.remove(&token.id);
@@ -388,6 +390,12 @@ impl World {
                 assert!(cut.range.end <= *total && cut.last == (cut.range.end == *total));
             }
             parts.insert(cut.range.start, (cut.index, bytes));
+        } else if fate == Fate::LostUnheard && rules.flow == Flow::Sequential && !rules.multiple.is_multiple_of(8) {
+            let piece = bytes[..bytes.len() / 2].to_vec();
+            if !piece.is_empty() {
+                let parts = self.service.sessions.get_mut(&token.id).expect("known");
+                parts.insert(cut.range.start, (cut.index, piece));
+            }
         }
         said(fate, || receipt(cut.index, cut.range.clone()))
     }

@@ -4,3 +4,4 @@ pub(crate) mod fixture;
 pub(crate) mod mount;
 pub(crate) mod program;
 pub(crate) mod upload;
+pub(crate) mod wiki;

@@ -1,0 +1,76 @@
+//! Turns a configured remote into a service: the one place that knows every kind of service. It connects to nothing;
+//! the first request does.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use crate::config::{Refusal, Remote, ServiceKind};
+use crate::service::Service;
+use crate::service::mediawiki::{MediaWiki, MediaWikiConfig};
+use crate::service::memory::{Memory, MemoryConfig};
+
+/// What a wiki notes about each upload unless the configuration says something else.
+const DEFAULT_COMMENT: &str = "uploaded with uploadfs";
+
+/// The service of `remote`, without layers.
+///
+/// # Errors
+/// When this build has no such service, or its settings cannot be used.
+pub fn open_service(remote: &Remote) -> anyhow::Result<Arc<dyn Service>> {
+    match remote.service {
+        ServiceKind::Memory => Ok(Arc::new(Memory::new(MemoryConfig::friendly()))),
+        ServiceKind::Mediawiki => Ok(Arc::new(MediaWiki::new(wiki(remote))?)),
+        kind @ (ServiceKind::Onlyoffice | ServiceKind::YandexWiki | ServiceKind::YandexCloud | ServiceKind::S3) => {
+            Err(missing(remote, kind).into())
+        }
+    }
+}
+
+fn wiki(remote: &Remote) -> MediaWikiConfig {
+    MediaWikiConfig {
+        url: remote.url.as_ref().map(ToString::to_string).unwrap_or_default(),
+        user: remote.user.clone().unwrap_or_default(),
+        password: remote.password.clone(),
+        token: remote.token.clone(),
+        ca_file: remote.ca_file.clone(),
+        proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
+        comment: remote.comment.clone().unwrap_or_else(|| DEFAULT_COMMENT.to_owned()),
+        text: remote.text.clone(),
+    }
+}
+
+fn missing(remote: &Remote, kind: ServiceKind) -> Refusal {
+    let what = format!("this build has no service {}", kind.name());
+    Refusal::new(remote.place.clone(), what, "use a service that it has: mediawiki, memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Sources};
+
+    fn open(service: &str) -> anyhow::Result<Arc<dyn Service>> {
+        let variables = [
+            ("UPLOADFS_SERVICE", service),
+            ("UPLOADFS_URL", "https://example.org/"),
+            ("UPLOADFS_USER", "me"),
+            ("UPLOADFS_PASSWORD", "geheim"),
+        ];
+        open_service(&Sources::new(None, Environment::of(variables)).remote("r")?)
+    }
+
+    #[test]
+    fn a_service_is_what_its_remote_says_or_is_refused_by_name() {
+        for kind in ServiceKind::ALL {
+            match open(kind.name()) {
+                Ok(service) => assert_eq!(service.kind(), kind.name()),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains(&format!("no service {}", kind.name())), "{text}");
+                }
+            }
+        }
+        assert!(open("memory").is_ok());
+    }
+}

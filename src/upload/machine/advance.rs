@@ -1,0 +1,165 @@
+//! What the machine starts next: a session, parts, the finish, a question; or nothing.
+
+use super::session::Stage;
+use super::{Action, Machine, Outcome};
+use crate::error::{Error, Kind};
+use crate::service::SizePolicy;
+use crate::upload::plan;
+
+impl Machine {
+    /// Starts whatever can be started now.
+    pub(super) fn advance(&mut self, out: &mut Vec<Action>) {
+        if self.failed.is_some() {
+            self.answer_failure(out);
+        }
+        if let Some(delay) = self.pause
+            && !self.in_flight()
+        {
+            self.pause = None;
+            self.stage = Stage::Waiting { next: Box::new(self.stage.clone()) };
+            out.push(Action::Wait { delay });
+        }
+        if self.stage == Stage::Unsettled && self.failed.is_none() && !self.commits.is_empty() {
+            self.stage = Stage::Probing { asked: false };
+        }
+        match &self.stage {
+            Stage::Idle => self.advance_idle(out),
+            Stage::Open if self.pause.is_none() => self.advance_open(out),
+            Stage::Probing { asked: false } => self.ask(out),
+            _ => {}
+        }
+        self.start_ageing(out);
+    }
+
+    pub(super) fn advance_idle(&mut self, out: &mut Vec<Action>) {
+        self.doomed = false;
+        if self.failed.is_some() || self.discarded {
+            if self.discarded && !self.commits.is_empty() {
+                let ids = std::mem::take(&mut self.commits);
+                out.push(Action::Committed { ids, outcome: Outcome { node: None, clean: true } });
+            }
+            return;
+        }
+        let committing = !self.commits.is_empty();
+        if committing && (!self.dirty || (self.size == 0 && !self.capability.empty_files)) {
+            // Nothing to say to the service: it has the file, or cannot hold an empty one.
+            let ids = std::mem::take(&mut self.commits);
+            out.push(Action::Committed { ids, outcome: Outcome { node: None, clean: !self.dirty } });
+        } else if committing && self.size > self.capability.file_max {
+            self.fail(too_large(self.size, self.capability.file_max), out);
+        } else if committing && self.goes_whole() {
+            self.stage = Stage::Whole;
+            self.dirtied = false;
+            out.push(Action::Whole { size: self.size });
+        } else if (committing || self.may_open()) && self.dirty {
+            self.open(out);
+        }
+    }
+
+    fn goes_whole(&self) -> bool {
+        matches!(self.capability.policy, SizePolicy::Whole { .. }) || self.size <= self.capability.whole_max
+    }
+
+    /// Whether a session may be opened while the writer still writes.
+    fn may_open(&self) -> bool {
+        if self.late || !self.dirty {
+            return false;
+        }
+        let Some(rules) = self.capability.policy.rules() else { return false };
+        let ready = self.written.end_of_run(0);
+        let due = ready > rules.open_after || (self.waited && ready > 0);
+        due && match self.capability.policy {
+            SizePolicy::Streamed(_) => true,
+            SizePolicy::Declared(_) => self.promised.is_some_and(|total| total > self.capability.whole_max),
+            SizePolicy::Whole { .. } => false,
+        }
+    }
+
+    fn open(&mut self, out: &mut Vec<Action>) {
+        let rules = *self.capability.policy.rules().expect("a session is opened only where there are parts");
+        let cut = if rules.opens_with_part {
+            match plan::next_cut(&rules, 0, 0, self.ready(0)) {
+                None => return,
+                cut => cut,
+            }
+        } else {
+            None
+        };
+        self.waited = false;
+        let total = self.declared_total();
+        self.stage = Stage::Opening { cut: cut.clone(), total };
+        out.push(Action::Begin { size: total, first: cut });
+    }
+
+    pub(super) fn advance_open(&mut self, out: &mut Vec<Action>) {
+        let session = self.session.as_ref().expect("an open session");
+        let committing = !self.commits.is_empty();
+        let broken = session.total.is_some_and(|total| self.size > total || (committing && self.size != total));
+        // No service makes an empty file out of a session without parts.
+        let empty = committing && self.size == 0 && (self.capability.whole_max > 0 || !self.capability.empty_files);
+        if self.failed.is_some() || self.discarded || self.doomed || broken || empty {
+            return self.give_up(out);
+        }
+        if session.unsure {
+            if session.flying.is_empty() {
+                self.ask(out);
+            }
+            return;
+        }
+        self.send_parts(out);
+        let session = self.session.as_ref().expect("an open session");
+        if !self.commits.is_empty() && session.flying.is_empty() && session.complete(self.size) {
+            let (token, receipts) = (session.token.clone(), session.receipts());
+            self.stage = Stage::Finishing;
+            self.dirtied = false;
+            out.push(Action::Finish { token, receipts, size: self.size });
+        }
+    }
+
+    fn send_parts(&mut self, out: &mut Vec<Action>) {
+        let rules = *self.capability.policy.rules().expect("a session has parts");
+        loop {
+            let session = self.session.as_ref().expect("an open session");
+            if session.flying.len() >= rules.flow.width() {
+                break;
+            }
+            let Some(cut) = session.next(&rules, |at| self.ready(at)) else { break };
+            let session = self.session.as_mut().expect("an open session");
+            session.fly(cut.clone());
+            self.waited = false;
+            out.push(Action::Put { token: session.token.clone(), cut });
+        }
+    }
+
+    /// Ends the session without a file. What is in flight lands first.
+    fn give_up(&mut self, out: &mut Vec<Action>) {
+        let session = self.session.take().expect("an open session");
+        if !session.flying.is_empty() {
+            self.session = Some(session);
+            return;
+        }
+        self.stage = Stage::Idle;
+        out.push(Action::Abort { token: session.token });
+        if self.failed.is_none() && !self.discarded {
+            let error =
+                Error::new(Kind::Conflict, "upload", "the file changed while it was being sent, again and again");
+            self.promised = None;
+            self.begin_again(error, out);
+        }
+        self.advance_idle(out);
+    }
+
+    /// Keeps the age timer running while bytes wait for a reason to leave.
+    fn start_ageing(&mut self, out: &mut Vec<Action>) {
+        let streams = !matches!(self.capability.policy, SizePolicy::Whole { .. });
+        let waits = self.dirty && !self.late && self.failed.is_none() && self.commits.is_empty() && !self.discarded;
+        if streams && waits && !self.ageing && !self.waited {
+            self.ageing = true;
+            out.push(Action::Age);
+        }
+    }
+}
+
+fn too_large(size: u64, max: u64) -> Error {
+    Error::new(Kind::TooLarge, "upload", format!("the file has {size} bytes, the service takes at most {max}"))
+}
