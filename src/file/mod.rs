@@ -170,6 +170,11 @@ impl File {
         self.state().modified
     }
 
+    /// The time of the last write no longer counts: a program set another, or another client's version has its own.
+    pub fn forget_modified(&self) {
+        self.state().modified = None;
+    }
+
     /// Whether any handle is open.
     pub fn is_open(&self) -> bool {
         !self.state().openers.is_empty()
