@@ -170,7 +170,9 @@ fn a_reader_does_not_keep_a_file_from_being_published() {
     python.go();
     python.wait().ok();
     // One that reads what it writes itself, with a descriptor of its own, is no other writer either.
-    rig.python("r = open('g', 'w+'); r.close(); r = open('g'); w = open('g', 'w'); w.write('x'); w.close(); os.stat('g')");
+    rig.python(
+        "r = open('g', 'w+'); r.close(); r = open('g'); w = open('g', 'w'); w.write('x'); w.close(); os.stat('g')",
+    );
     rig.assert_has("g", b"x", rig.versions("g"));
 }
 

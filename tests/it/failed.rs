@@ -171,7 +171,7 @@ fn a_service_that_is_busy_is_waited_for() {
 
 /// A mount whose closes give up soon.
 fn impatient(config: MemoryConfig) -> Rig {
-    Rig::with(config, |options| options.close_deadline = Duration::from_millis(500))
+    Rig::with(config, |options| options.close_deadline = Duration::from_millis(200))
 }
 
 #[test]

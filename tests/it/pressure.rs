@@ -1,9 +1,9 @@
 //! More bytes than there is room for: memory is bounded whatever programs do, the spool takes what memory cannot hold,
 //! and whoever is refused is told, while everybody else goes on.
 
+use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
-use uploadfs::service::Operation;
 
 use super::support::mount::{Rig, presets};
 use super::support::program::until;

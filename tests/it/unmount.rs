@@ -10,7 +10,8 @@ use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
 
-use super::support::mount::{Rig, is_mounted};
+use super::support::mount::{Rig, mounts_on};
+use super::support::program::until;
 use super::support::upload::text;
 
 fn run(program: &str, arguments: &[&str], dir: &Path) {
@@ -24,7 +25,6 @@ struct Tmpfs<'a>(&'a Path);
 impl<'a> Tmpfs<'a> {
     fn on(dir: &'a Path) -> Self {
         run("mount", &["-t", "tmpfs", "tmpfs-of-a-test"], dir);
-        fs::write(dir.join("beneath"), "still here").unwrap();
         Tmpfs(dir)
     }
 }
@@ -38,16 +38,18 @@ impl Drop for Tmpfs<'_> {
 
 #[test]
 fn anybody_may_unmount_an_idle_mount() {
-    for (program, arguments) in [("umount", vec![]), ("umount", vec!["-l"]), ("fusermount3", vec!["-u"]), ("fusermount3", vec!["-u", "-z"])] {
+    for (program, arguments) in
+        [("umount", vec![]), ("umount", vec!["-l"]), ("fusermount3", vec!["-u"]), ("fusermount3", vec!["-u", "-z"])]
+    {
         let mut rig = Rig::new(MemoryConfig::friendly());
         rig.ok("echo x > f");
         run(program, &arguments, &rig.dir());
-        assert!(!is_mounted(&rig.dir()));
+        assert!(mounts_on(&rig.dir()) == 0);
         // Whoever mounts there next is left alone by the end of ours.
         let dir = rig.dir();
         let tmpfs = Tmpfs::on(&dir);
         rig.end().unwrap();
-        assert_eq!(fs::read_to_string(dir.join("beneath")).unwrap(), "still here", "{program} {arguments:?}");
+        assert!(mounts_on(&dir) == 1, "{program} {arguments:?}");
         drop(tmpfs);
         rig.assert_has("f", b"x\n", 1);
         rig.remount();
@@ -56,21 +58,21 @@ fn anybody_may_unmount_an_idle_mount() {
 }
 
 #[test]
-fn the_end_of_a_mount_takes_nothing_else_away() {
+fn what_lies_beneath_stays_mounted() {
     let mut rig = Rig::new(MemoryConfig::friendly());
     rig.end().unwrap();
     let dir = rig.dir();
-    let parent = dir.parent().unwrap().join("parent");
-    fs::create_dir(&parent).unwrap();
-    let _tmpfs = Tmpfs::on(&parent);
-    rig.mount_on("parent/mnt");
-    rig.ok("echo x > f");
-    rig.end().unwrap();
-    assert_eq!(fs::read_to_string(parent.join("beneath")).unwrap(), "still here");
-    rig.mount_on("parent/mnt");
-    run("umount", &[], &rig.dir());
-    rig.end().unwrap();
-    assert_eq!(fs::read_to_string(parent.join("beneath")).unwrap(), "still here");
+    let _tmpfs = Tmpfs::on(&dir);
+    for external in [true, false] {
+        rig.remount();
+        rig.ok("echo x > f");
+        assert_eq!(mounts_on(&dir), 2);
+        if external {
+            run("umount", &[], &dir);
+        }
+        rig.end().unwrap();
+        assert_eq!(mounts_on(&dir), 1, "external: {external}");
+    }
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn a_mount_in_use_is_not_unmounted_by_mistake() {
     let mut shell = rig.start("exec 3> f; echo x >&3; pause; exec 3>&-");
     shell.until_paused();
     assert!(!Command::new("umount").arg(rig.dir()).output().unwrap().status.success(), "it is busy");
-    assert!(is_mounted(&rig.dir()));
+    assert!(mounts_on(&rig.dir()) == 1);
     shell.go();
     shell.wait().ok();
     rig.assert_has("f", b"x\n", 1);
@@ -91,7 +93,8 @@ fn a_copy_under_way_survives_a_lazy_unmount() {
     for config in [MemoryConfig::friendly(), MemoryConfig::streamed_sequential(), MemoryConfig::declared_parallel()] {
         let mut rig = Rig::new(config);
         rig.put_local("source", &bytes);
-        let mut shell = rig.start(r#"exec 3> f; head -c 9000000 "$L/source" >&3; pause; tail -c +9000001 "$L/source" >&3; exec 3>&-"#);
+        let mut shell = rig
+            .start(r#"exec 3> f; head -c 9000000 "$L/source" >&3; pause; tail -c +9000001 "$L/source" >&3; exec 3>&-"#);
         shell.until_paused();
         run("umount", &["-l"], &rig.dir());
         shell.go();
@@ -111,10 +114,10 @@ fn the_end_waits_for_programs_and_for_the_service() {
     let dir = rig.dir();
     let (faults, mount) = (rig.faults.clone(), rig.take());
     let end = std::thread::spawn(move || mount.end(Duration::from_secs(30), &crossbeam_channel::never()));
-    super::support::program::until("the mount to be detached", || !is_mounted(&dir));
+    until("the mount to be detached", || mounts_on(&dir) == 0);
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nobody can open anything any more");
     shell.go();
-    super::support::program::until("the close to reach the service", || faults.count(Operation::PutWhole) == 1);
+    until("the close to reach the service", || faults.count(Operation::PutWhole) == 1);
     assert!(!end.is_finished());
     gate.open();
     end.join().unwrap().unwrap();
@@ -141,7 +144,7 @@ fn the_end_has_an_end() {
     let short = Duration::from_millis(200);
     let left = rig.take().end(short, &crossbeam_channel::never()).unwrap_err();
     assert!(left.to_string().contains("not uploaded"), "{left}");
-    assert!(!is_mounted(&rig.dir()));
+    assert!(mounts_on(&rig.dir()) == 0);
     drop(shell);
 
     let mut rig = Rig::new(MemoryConfig::friendly());
@@ -158,20 +161,15 @@ fn the_end_has_an_end() {
 
 #[test]
 fn a_place_that_is_taken_is_refused() {
-    let mut rig = Rig::new(MemoryConfig::friendly());
-    let refusal = rig.refused("mnt", "other-spool");
-    assert!(refusal.contains("mounted") || refusal.contains("not empty"), "{refusal}");
+    let rig = Rig::new(MemoryConfig::friendly());
     rig.ok("echo x > f");
     let refusal = rig.refused("mnt", "other-spool");
     assert!(refusal.contains("mounted"), "{refusal}");
     fs::create_dir(rig.dir().with_file_name("second")).unwrap();
     let refusal = rig.refused("second", "spool");
     assert!(refusal.contains("another daemon"), "{refusal}");
-    assert!(rig.refused("missing", "other-spool").contains("does not exist"));
-    assert!(rig.refused("local", "other-spool").contains("not empty"));
-    assert!(rig.refused("second", "second/spool").contains("inside the mount"));
-    rig.end().unwrap();
-    let dir = rig.dir();
-    let _tmpfs = Tmpfs::on(&dir);
-    assert!(rig.refused("mnt", "spool").contains("mounted"));
+    for (point, spool, words) in [("missing", "other-spool", "mkdir"), ("local", "other-spool", "not empty")] {
+        let refusal = rig.refused(point, spool);
+        assert!(refusal.contains(words), "{point}: {refusal}");
+    }
 }

@@ -33,8 +33,6 @@ pub(crate) struct Rig {
     service: Arc<dyn Service>,
     mount: Option<Mount>,
     options: MountOptions,
-    /// The mount point, below `home`.
-    point: &'static str,
     /// Holds the mount point, the spool, and a directory beside them for sources and results.
     home: TempDir,
 }
@@ -65,7 +63,7 @@ impl Rig {
         change(&mut options);
         let (memory, faults) = (Arc::new(Memory::new(config)), Faults::new());
         let service = stack(Layered::wrap(memory.clone(), faults.clone()));
-        let mut rig = Rig { memory, faults, service, mount: None, options, point: "mnt", home };
+        let mut rig = Rig { memory, faults, service, mount: None, options, home };
         rig.mount();
         rig
     }
@@ -77,7 +75,7 @@ impl Rig {
 
     /// The mount point.
     pub(crate) fn dir(&self) -> PathBuf {
-        self.home.path().join(self.point)
+        self.home.path().join("mnt")
     }
 
     /// A path beside the mount; programs know the directory as `$L`.
@@ -191,13 +189,6 @@ impl Rig {
         });
     }
 
-    /// Mounts the service, which is not mounted now, on a directory below the rig's own, made for it.
-    pub(crate) fn mount_on(&mut self, point: &'static str) {
-        self.point = point;
-        fs::create_dir_all(self.dir()).unwrap();
-        self.remount();
-    }
-
     /// Why the service is not mounted so, on directories below the rig's own.
     pub(crate) fn refused(&self, point: &str, spool: &str) -> String {
         let options = MountOptions { spool: self.home.path().join(spool), ..self.options.clone() };
@@ -242,8 +233,8 @@ fn shown(bytes: &[u8]) -> String {
     format!("{start:?} ({} bytes)", bytes.len())
 }
 
-/// Whether anything is mounted on `dir`.
-pub(crate) fn is_mounted(dir: &Path) -> bool {
+/// How many file systems are mounted on `dir`, one above the other.
+pub(crate) fn mounts_on(dir: &Path) -> usize {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    table.lines().any(|line| line.split(' ').nth(4) == dir.to_str())
+    table.lines().filter(|line| line.split(' ').nth(4) == dir.to_str()).count()
 }

@@ -165,10 +165,6 @@ impl Running {
         send(signal, &self.child.id().to_string());
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
