@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select, unbounded};
 use fuser::{Config, MountOption, Session, SessionACL};
 use nix::errno::Errno;
 use nix::mount::MntFlags;
@@ -21,7 +21,7 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cache::{Cache, CacheConfig};
+use crate::cache::{Cache, CacheConfig, Usage};
 use crate::config::{MountOptions, Place, Refusal};
 use crate::file::Files;
 use crate::file::process::{Device, fuse_is_mounted_on};
@@ -77,6 +77,7 @@ pub struct Mount {
     runtime: Runtime,
     dir: PathBuf,
     device: Option<Device>,
+    cache: Arc<Cache>,
     uploads: Arc<Uploads>,
     tree: Arc<Tree>,
     /// Told when the kernel has let go of the mount.
@@ -103,7 +104,7 @@ impl Mount {
         })?;
         let kind = service.kind();
         let uploads = Uploads::new(service, runtime.handle().clone());
-        let files = Files::new(uploads.clone(), cache, options.close_deadline);
+        let files = Files::new(uploads.clone(), cache.clone(), options.close_deadline);
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
@@ -119,7 +120,12 @@ impl Mount {
         // system beneath. The mount is ended by `detach`, which looks first.
         std::mem::forget(background);
         tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
-        Ok(Mount { runtime, dir, device, uploads, tree, ended })
+        Ok(Mount { runtime, dir, device, cache, uploads, tree, ended })
+    }
+
+    /// What its buffers take.
+    pub fn usage(&self) -> Usage {
+        self.cache.usage()
     }
 
     /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most
@@ -129,10 +135,17 @@ impl Mount {
     /// When files are left that the service does not have.
     pub fn end(self, limit: Duration, hurry: &Receiver<()>) -> anyhow::Result<()> {
         let deadline = Instant::now() + limit;
-        detach(&self.dir, self.device)?;
-        let released = !self.ended.is_empty() || wait_for(&self.ended, hurry, deadline);
-        let drained = released && drain(&self.runtime, &self.uploads, hurry, deadline);
-        let result = if drained { Ok(()) } else { report_left(&self.tree) };
+        // Unmounted by somebody else, who may have mounted something of their own there since.
+        let gone = self.ended.try_recv() != Err(TryRecvError::Empty);
+        if !gone {
+            detach(&self.dir, self.device)?;
+        }
+        let released = gone || wait_for(&self.ended, hurry, deadline);
+        if released {
+            drain(&self.runtime, &self.uploads, hurry, deadline);
+        }
+        // Also when all is quiet: what was parked or refused is with nobody but this mount.
+        let result = report_left(&self.tree);
         // What still waits for the network waits in vain.
         self.runtime.shutdown_background();
         tracing::info!("unmounted");
@@ -248,7 +261,8 @@ async fn forward(mut stream: tokio::signal::unix::Signal, sender: Sender<()>) {
 
 /// Detaches the mount, unless something else is on the mount point by now.
 fn detach(dir: &Path, device: Option<Device>) -> anyhow::Result<()> {
-    if device.is_none() || Device::mounted_on(dir) != device {
+    // The kernel gives the number of a device that is gone to the next one: the type is asked as well.
+    if device.is_none() || Device::mounted_on(dir) != device || !fuse_is_mounted_on(dir) {
         return Ok(());
     }
     match nix::mount::umount2(dir, MntFlags::MNT_DETACH) {
@@ -271,15 +285,15 @@ fn wait_for(ended: &Receiver<()>, hurry: &Receiver<()>, deadline: Instant) -> bo
     }
 }
 
-/// Waits until no upload is under way; whether it came to that.
-fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadline: Instant) -> bool {
+/// Waits until no upload is under way, or for as long as there is.
+fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadline: Instant) {
     loop {
         let tick = DRAIN_TICK.min(deadline.saturating_duration_since(Instant::now()));
         if runtime.block_on(async { tokio::time::timeout(tick, uploads.drained()).await }).is_ok() {
-            return true;
+            return;
         }
         if hurry.try_recv().is_ok() || Instant::now() >= deadline {
-            return false;
+            return;
         }
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! * Nothing written since the last commit: answered at once, no request. (Every shell redirection flushes once before
 //!   the first write.)
-//! * Another live process that opened or last wrote the file still holds it open: its close will commit. A child that
-//!   inherited the descriptor must not publish a half-written file, nor must the parent of a child that still writes.
+//! * A live process that opened or last wrote the file, the caller among them, still holds it open for writing: that
+//!   close will commit. A child that inherited the descriptor must not publish a half-written file, nor must the parent
+//!   of a child that still writes, nor a shell that closes its spare copy of a redirection after each command of a
+//!   group. Readers do not count: a `tail -f` must not keep anything from being published.
 //! * The caller is dying by a signal: nothing is published; what was written is parked as interrupted.
 //! * Otherwise: commit, and answer when the service has confirmed.
 //!
@@ -19,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 /// What a flush has to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Somebody else's close will tell.
+    /// Another close will tell.
     Defer,
     /// The caller is being killed by this signal.
     Park { signal: i64 },
@@ -28,8 +30,8 @@ enum Verdict {
 }
 
 /// The rules, without `/proc`.
-fn verdict(held_elsewhere: bool, signal: Option<i64>) -> Verdict {
-    match (held_elsewhere, signal) {
+fn verdict(still_held: bool, signal: Option<i64>) -> Verdict {
+    match (still_held, signal) {
         (true, _) => Verdict::Defer,
         (false, Some(signal)) => Verdict::Park { signal },
         (false, None) => Verdict::Commit,
@@ -42,7 +44,7 @@ impl File {
     /// # Errors
     /// The sticky failure of the file, for a program that writes it.
     pub fn flush_now(&self, handle: &Handle) -> Option<Result<()>> {
-        if !handle.writable || !self.state().wrote {
+        if !handle.is_writable() || !self.state().wrote {
             return Some(Ok(()));
         }
         self.upload.failure().map(Err)
@@ -68,23 +70,22 @@ impl File {
 
     /// Reads `/proc`; the caller waits in `close` meanwhile, so what is read stays true.
     fn verdict_for(&self, tid: u32) -> Verdict {
-        let caller = process::process_of(tid);
-        let others: Vec<Tgid> = {
+        let processes: Vec<Tgid> = {
             let state = self.state();
-            let mut all: Vec<Tgid> = state.openers.iter().copied().chain([state.last_writer]).flatten().collect();
+            let writers = state.openers.iter().filter(|opener| opener.writable).map(|opener| opener.process);
+            let mut all: Vec<Tgid> = writers.chain([state.last_writer, process::process_of(tid)]).flatten().collect();
             all.sort_by_key(|process| process.0);
             all.dedup();
-            all.retain(|process| Some(*process) != caller);
             all
         };
         let holds = |process: &Tgid| {
             let device = self.files.device.get()?;
-            process::holds_open(*process, *device, self.ino)
+            process::holds_for_writing(*process, *device, self.ino)
         };
-        // Where it cannot be seen, nobody else counts: a close that commits too early is repaired by the next one, a
-        // close that commits too late is a lie.
-        let held_elsewhere = others.iter().any(|process| holds(process).unwrap_or(false));
-        verdict(held_elsewhere, process::dies_by_signal(tid))
+        // Where it cannot be seen, it is not held: a close that commits too early is repaired by the next one, a close
+        // that commits too late is a lie.
+        let still_held = processes.iter().any(|process| holds(process).unwrap_or(false));
+        verdict(still_held, process::dies_by_signal(tid))
     }
 
     /// The service has the file when this returns `Ok`.
@@ -113,7 +114,8 @@ impl File {
             let at = state.openers.iter().position(|opener| *opener == handle.opener);
             at.map(|at| state.openers.swap_remove(at));
             state.readers -= u32::from(handle.readable);
-            state.openers.is_empty()
+            // Readers that stay have nothing to publish.
+            handle.opener.writable && !state.openers.iter().any(|opener| opener.writable)
         };
         let parked = self.state().parked.is_some() || self.upload.failure().is_some();
         if last && !parked && self.upload.is_dirty() {

@@ -78,7 +78,7 @@ pub struct File {
 #[derive(Default)]
 struct State {
     /// Who opened the handles that are open.
-    openers: Vec<Option<Tgid>>,
+    openers: Vec<Opener>,
     /// How many of the handles read through the kernel's pages.
     readers: u32,
     last_writer: Option<Tgid>,
@@ -90,12 +90,18 @@ struct State {
     modified: Option<SystemTime>,
 }
 
+/// Who opened a handle, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Opener {
+    process: Option<Tgid>,
+    writable: bool,
+}
+
 /// One open of a file.
 pub struct Handle {
     file: Arc<File>,
-    opener: Option<Tgid>,
+    opener: Opener,
     readable: bool,
-    writable: bool,
     /// Where the last read ended, to see reading in sequence.
     read_to: AtomicU64,
 }
@@ -108,7 +114,7 @@ impl Handle {
 
     /// Whether it was opened for writing.
     pub fn is_writable(&self) -> bool {
-        self.writable
+        self.opener.writable
     }
 }
 
@@ -164,6 +170,11 @@ impl File {
         self.state().modified
     }
 
+    /// The time of the last write no longer counts: a program set another, or another client's version has its own.
+    pub fn forget_modified(&self) {
+        self.state().modified = None;
+    }
+
     /// Whether any handle is open.
     pub fn is_open(&self) -> bool {
         !self.state().openers.is_empty()
@@ -181,7 +192,9 @@ impl File {
 
     /// What is the matter with it.
     pub fn health(&self) -> Health {
-        if let Some(error) = self.state().parked.clone().or_else(|| self.upload.failure()) {
+        let parked = self.state().parked.clone().or_else(|| self.upload.failure());
+        // The service may confirm a file after its program was told that it does not.
+        if let Some(error) = parked.filter(|_| self.upload.is_dirty()) {
             return Health::Parked(error);
         }
         match (self.upload.is_dirty(), self.upload.is_busy()) {
@@ -196,7 +209,7 @@ impl File {
     /// # Errors
     /// `Busy` when it is to be truncated and a commit does not end.
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
-        let opener = process::process_of(tid);
+        let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
             self.upload.reopen();
             let mut state = self.state();
@@ -211,7 +224,7 @@ impl File {
         state.openers.push(opener);
         state.readers += u32::from(mode.read);
         drop(state);
-        Ok(Handle { file: self.clone(), opener, readable: mode.read, writable: mode.write, read_to: AtomicU64::new(0) })
+        Ok(Handle { file: self.clone(), opener, readable: mode.read, read_to: AtomicU64::new(0) })
     }
 
     /// Waits until the file may change.

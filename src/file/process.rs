@@ -42,8 +42,9 @@ fn killed_by(stat: &str) -> Option<i64> {
     (flags & PF_EXITING != 0 && signal != 0).then_some(signal)
 }
 
-/// Whether the process holds the file `ino` of the file system `device` open; `None` when that cannot be seen.
-pub fn holds_open(process: Tgid, device: Device, ino: u64) -> Option<bool> {
+/// Whether the process holds the file `ino` of the file system `device` open for writing; `None` when that cannot be
+/// seen. A descriptor that is being closed is not held any more.
+pub fn holds_for_writing(process: Tgid, device: Device, ino: u64) -> Option<bool> {
     let mounts = mounts_of(&fs::read_to_string(format!("/proc/{}/mountinfo", process.0)).ok()?, device);
     let fdinfo = fs::read_dir(format!("/proc/{}/fdinfo", process.0)).ok()?;
     for entry in fdinfo.flatten() {
@@ -52,11 +53,20 @@ pub fn holds_open(process: Tgid, device: Device, ino: u64) -> Option<bool> {
             && let (Some(mount), Some(inode)) = (field(&text, "mnt_id:"), field(&text, "ino:"))
             && inode == ino
             && mounts.contains(&mount)
+            && may_write(&text)
         {
             return Some(true);
         }
     }
     Some(false)
+}
+
+/// The access mode of a descriptor, from the `flags:` line of its `fdinfo`, which is octal.
+fn may_write(fdinfo: &str) -> bool {
+    let flags = fdinfo.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    // Unreadable flags are taken for a writer's, as a file was before they were looked at.
+    flags.is_none_or(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
 /// The number behind `name` in a table of `name:\tvalue` lines.
@@ -187,7 +197,8 @@ mod tests {
     #[test]
     fn an_open_file_is_seen_in_fdinfo() {
         use std::os::unix::fs::MetadataExt;
-        let file = tempfile::tempfile().unwrap();
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let file = named.as_file();
         let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap();
         let mount = field(&text, "mnt_id:").unwrap();
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -195,9 +206,11 @@ mod tests {
         let (major, minor) = line.split(' ').nth(2).unwrap().split_once(':').unwrap();
         let device = Device { major: major.parse().unwrap(), minor: minor.parse().unwrap() };
         let (me, ino) = (Tgid(std::process::id()), file.metadata().unwrap().ino());
-        assert_eq!(holds_open(me, device, ino), Some(true));
-        drop(file);
-        assert_eq!(holds_open(me, device, ino), Some(false));
-        assert_eq!(holds_open(Tgid(u32::MAX - 1), device, ino), None);
+        assert_eq!(holds_for_writing(me, device, ino), Some(true));
+        let reader = fs::File::open(named.path()).unwrap();
+        drop(named);
+        assert_eq!(reader.metadata().unwrap().ino(), ino);
+        assert_eq!(holds_for_writing(me, device, ino), Some(false), "a reader has nothing to publish");
+        assert_eq!(holds_for_writing(Tgid(u32::MAX - 1), device, ino), None);
     }
 }

@@ -217,6 +217,7 @@ impl Tree {
                 }
                 self.relocate(source.ino, target, to.parent, new, moved);
                 file.place().set(path);
+                file.upload().moved();
             }
             None => {
                 let moved = self.rename_remote(&source, source.node.clone(), target.as_ref(), &path).await?;
@@ -294,21 +295,29 @@ impl Tree {
         inner.miss(old, Instant::now());
         inner.misses.remove(&(parent, name.clone()));
         inner.names.insert((parent, name), ino);
-        inner.move_places(ino);
+        let below = inner.move_places(ino);
+        drop(inner);
+        for file in below {
+            file.upload().moved();
+        }
     }
 }
 
 impl super::Inner {
-    /// Tells every open file below `ino` where it stands now.
-    fn move_places(&self, ino: Ino) {
+    /// Tells every open file below `ino` where it stands now; which ones that were.
+    fn move_places(&self, ino: Ino) -> Vec<Arc<File>> {
+        let mut moved = Vec::new();
         for (other, entry) in &self.entries {
             if let (Some(file), Some(path)) = (&entry.file, self.path(*other))
                 && *other != ino
                 && !entry.removed
+                && file.place().get() != path
             {
                 file.place().set(path);
+                moved.push(file.clone());
             }
         }
+        moved
     }
 }
 

@@ -118,7 +118,7 @@ impl Entry {
             (None, None) => 0,
         };
         let written = self.file.as_ref().and_then(|file| file.modified());
-        let modified = self.overrides.modified.or(written);
+        let modified = written.or(self.overrides.modified);
         let modified = modified.or(node.map(|node| node.modified)).unwrap_or(self.made);
         let mode = match self.kind {
             NodeKind::File => defaults.file_mode,

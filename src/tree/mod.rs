@@ -129,6 +129,8 @@ impl Tree {
     pub fn lookup_now(&self, parent: Ino, name: &str) -> Option<Result<Attr>> {
         let canonical = match self.canonical(name) {
             Ok(canonical) => canonical,
+            // Whoever only looks finds nothing; whoever makes it is told why not.
+            Err(error) if error.kind == Kind::BadName => return Some(Err(not_found())),
             Err(error) => return Some(Err(error)),
         };
         let mut inner = self.inner();
@@ -234,8 +236,13 @@ impl Tree {
     /// Opens a file as the service has it now (close-to-open): another client's change is seen.
     ///
     /// # Errors
-    /// `NotFound` when it is gone by now, or whatever the service says.
+    /// `NotFound` when it is gone by now, `Conflict` when it was removed under another spelling of its name, so that the
+    /// kernel looks the name up again; or whatever the service says.
     pub async fn file_for_open(&self, ino: Ino) -> Result<Arc<File>> {
+        let gone = |entry: &Entry| entry.removed && !entry.file.as_ref().is_some_and(|file| file.is_open());
+        if self.inner().entries.get(&ino).is_some_and(gone) {
+            return Err(Error::new(Kind::Conflict, "open", "the file was removed"));
+        }
         let asked_lately = |entry: &Entry| entry.removed || entry.is_local() || entry.fetched.elapsed() < MISS;
         let known = self.inner().entries.get(&ino).map(asked_lately).ok_or_else(stale)?;
         if !known {
@@ -247,7 +254,12 @@ impl Tree {
     /// Sets what programs may set; kept for the life of the mount.
     pub fn set(&self, ino: Ino, overrides: Overrides) -> Result<Attr> {
         let mut inner = self.inner();
-        inner.entries.get_mut(&ino).ok_or_else(stale)?.overrides.merge(overrides);
+        let entry = inner.entries.get_mut(&ino).ok_or_else(stale)?;
+        if let (Some(_), Some(file)) = (overrides.modified, &entry.file) {
+            // What a program sets counts until the next write.
+            file.forget_modified();
+        }
+        entry.overrides.merge(overrides);
         inner.attr(ino, &self.defaults)
     }
 
@@ -295,7 +307,8 @@ impl Inner {
         } else {
             // What the service has can be had again; the cached bytes go with it.
             entry.remote = entry.node();
-            entry.file = None;
+            let written = entry.file.take().and_then(|file| file.modified());
+            entry.overrides.modified = written.or(entry.overrides.modified);
         }
     }
 
@@ -370,13 +383,13 @@ impl Entry {
             return;
         }
         self.fetched = asked;
-        if let Some(file) = &self.file {
-            let changed = file.upload().source().node().is_none_or(|known| known.version != node.version);
-            if changed && !file.upload().adopt(node.clone()) {
-                return;
+        if self.node().is_none_or(|known| known.version != node.version) {
+            if let Some(file) = &self.file {
+                if !file.upload().adopt(node.clone()) {
+                    return;
+                }
+                file.forget_modified();
             }
-        }
-        if self.remote.as_ref().is_none_or(|known| known.version != node.version) {
             // Another client's version has its own time.
             self.overrides.modified = None;
         }

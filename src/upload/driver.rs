@@ -18,7 +18,7 @@ use super::machine::{Action, CommitId, Event, Machine, Outcome};
 use super::plan::Cut;
 use super::source::{Outgoing, Source};
 use super::{AGE, Place, Uploads};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::path::RemotePath;
 use crate::service::{Content, Node, Part, Payload, Receipt, SessionToken, Sha1Digest, Spec};
 
@@ -202,6 +202,11 @@ impl Upload {
         self.event(Event::Promised { size });
     }
 
+    /// The file has another name by now: [`Place`] says which.
+    pub fn moved(self: &Arc<Self>) {
+        self.event(Event::Moved);
+    }
+
     /// The file is gone: nothing of it shall reach the service.
     pub fn discard(self: &Arc<Self>) {
         self.event(Event::Discard);
@@ -313,6 +318,11 @@ impl Upload {
     /// The commit itself: nobody renames or removes the file meanwhile.
     async fn finish(self: Arc<Self>, token: SessionToken, receipts: Vec<Receipt>, size: u64, sha1: Option<Sha1Digest>) {
         let _settled = self.place.hold().await;
+        if self.core().machine.is_doomed() {
+            // Renamed while this waited, and the session has the old name.
+            let error = Error::new(Kind::Conflict, "upload", "the file was renamed while it was being sent");
+            return self.event(Event::Finished { result: Err(error.retry(Retry::After(Duration::ZERO))) });
+        }
         let spec = Spec { sha1, ..self.spec(Some(size)) };
         self.core().asked = Some(spec.clone());
         let result = self.uploads.service().finish(&spec, &token, &receipts).await;

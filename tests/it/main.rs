@@ -1,14 +1,23 @@
-//! The integration tests, in one binary: what a service must do (`conformance`), what a person types (`cli`), one service
-//! against its real server (`mediawiki`), that server mounted and used (`wiki_mount`), how the sources hang together
-//! (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
+//! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`, `daemon`), what a person types (`cli`), one
+//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`), how the sources hang
+//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
 mod cli;
+mod close;
 mod conformance;
+mod daemon;
 mod docs;
+mod failed;
+mod files;
+mod killed;
 mod mediawiki;
+mod names;
+mod pressure;
 mod support;
 mod tidy;
 mod units;
+mod unmount;
 mod wiki_mount;

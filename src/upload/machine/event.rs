@@ -71,6 +71,8 @@ pub enum Event {
     },
     /// A program opened the file for writing again: a failure is forgotten, the bytes are not.
     Reopen,
+    /// The file has another name.
+    Moved,
     /// The file is gone: nothing of it shall reach the service.
     Discard,
 }

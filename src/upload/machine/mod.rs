@@ -35,7 +35,7 @@ use self::session::{Session, Stage};
 use super::plan::{Cut, Ready};
 use crate::error::Error;
 use crate::ranges::Ranges;
-use crate::service::{Capability, Receipt, SizePolicy};
+use crate::service::{Capability, NamedAt, Receipt, SizePolicy};
 
 /// Sessions begun for one commit before it is given up: the first, one for a write into sent bytes, and two that the
 /// service may lose.
@@ -119,6 +119,11 @@ impl Machine {
         !self.commits.is_empty()
     }
 
+    /// Whether the session under way is worth nothing any more.
+    pub fn is_doomed(&self) -> bool {
+        self.doomed
+    }
+
     /// The failure that every commit is answered with until the file is reopened.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.as_ref()
@@ -164,6 +169,7 @@ impl Machine {
                 self.failed = None;
                 self.late = self.late || self.dirty;
             }
+            Event::Moved => self.moved(),
             Event::Discard => {
                 self.discarded = true;
                 self.dirty = false;
@@ -177,6 +183,8 @@ impl Machine {
 
     fn wrote(&mut self, range: Range<u64>, size: u64) {
         if self.discarded {
+            // Nobody will send them, but the program that removed its own file may read them.
+            self.size = size;
             return;
         }
         if size != self.size && self.end_is_sent() {
@@ -191,7 +199,11 @@ impl Machine {
     }
 
     fn resized(&mut self, size: u64) {
-        if self.discarded || (size == self.size && !self.dirty && size != 0) {
+        if self.discarded {
+            self.size = size;
+            return;
+        }
+        if size == self.size && !self.dirty && size != 0 {
             return;
         }
         let cut_off = size.min(self.size)..u64::MAX;
@@ -202,6 +214,12 @@ impl Machine {
         self.dirtied = true;
         self.size = size;
         self.written.truncate(size);
+    }
+
+    /// A service that fixed the name when the session was opened needs another session.
+    fn moved(&mut self) {
+        let opened = self.session.is_some() || matches!(self.stage, Stage::Opening { .. });
+        self.doomed |= opened && self.capability.named_at == NamedAt::Begin;
     }
 
     /// Bytes that were sent have changed.

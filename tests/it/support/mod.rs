@@ -1,7 +1,9 @@
-//! What several integration tests need: services to test against and a straightforward uploader.
+//! What several integration tests need: services to test against, a straightforward uploader, a mount with programs, the
+//! real daemon.
 
 pub(crate) mod daemon;
 pub(crate) mod fixture;
+pub(crate) mod mount;
 pub(crate) mod program;
 pub(crate) mod upload;
 pub(crate) mod wiki;
