@@ -77,7 +77,7 @@ pub struct Mount {
     runtime: Runtime,
     dir: PathBuf,
     device: Option<Device>,
-    cache: Arc<Cache>,
+    files: Arc<Files>,
     uploads: Arc<Uploads>,
     tree: Arc<Tree>,
     /// Told when the kernel has let go of the mount.
@@ -104,7 +104,7 @@ impl Mount {
         })?;
         let kind = service.kind();
         let uploads = Uploads::new(service, runtime.handle().clone());
-        let files = Files::new(uploads.clone(), cache.clone(), options.close_deadline);
+        let files = Files::new(uploads.clone(), cache, options.close_deadline);
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
@@ -120,12 +120,12 @@ impl Mount {
         // system beneath. The mount is ended by `detach`, which looks first.
         std::mem::forget(background);
         tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
-        Ok(Mount { runtime, dir, device, cache, uploads, tree, ended })
+        Ok(Mount { runtime, dir, device, files, uploads, tree, ended })
     }
 
     /// What its buffers take.
     pub fn usage(&self) -> Usage {
-        self.cache.usage()
+        self.files.cache().usage()
     }
 
     /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most
@@ -140,7 +140,7 @@ impl Mount {
         if !gone {
             detach(&self.dir, self.device)?;
         }
-        let released = gone || wait_for(&self.ended, hurry, deadline);
+        let released = gone || wait_for_programs(&self, hurry, deadline);
         if released {
             drain(&self.runtime, &self.uploads, hurry, deadline);
         }
@@ -276,13 +276,20 @@ fn detach(dir: &Path, device: Option<Device>) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until the kernel has let go of the mount; whether it did.
-fn wait_for(ended: &Receiver<()>, hurry: &Receiver<()>, deadline: Instant) -> bool {
-    select! {
-        recv(ended) -> _ => true,
-        recv(hurry) -> _ => false,
-        recv(crossbeam_channel::at(deadline)) -> _ => false,
+/// Waits until the kernel has let go of the mount, or no program has a file open (one that only stands in a directory
+/// of the mount has nothing to lose); whether it came to that.
+fn wait_for_programs(mount: &Mount, hurry: &Receiver<()>, deadline: Instant) -> bool {
+    while mount.files.any_open() {
+        select! {
+            recv(mount.ended) -> _ => return true,
+            recv(hurry) -> _ => return false,
+            recv(crossbeam_channel::after(DRAIN_TICK)) -> _ => {}
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
     }
+    true
 }
 
 /// Waits until no upload is under way, or for as long as there is.

@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::mount::MountArgs;
 use crate::config::{Environment, Refusal, Sources};
-use crate::error::printable;
+use crate::error::{Error, Kind, printable};
 
 /// It failed.
 const FAILURE: u8 = 1;
@@ -95,9 +95,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("uploadfs: {}", one_line(&error));
-            ExitCode::from(if error.is::<Refusal>() { USAGE } else { FAILURE })
+            ExitCode::from(if cannot_work(&error) { USAGE } else { FAILURE })
         }
     }
+}
+
+/// Whether the same call will fail again. A wrong password is among it: a service manager that tries it again and again
+/// gets the account locked.
+fn cannot_work(error: &anyhow::Error) -> bool {
+    let signed_out = error.downcast_ref::<Error>().is_some_and(|error| error.kind == Kind::SignedOut);
+    error.is::<Refusal>() || signed_out
 }
 
 /// An error with its causes as one line, each of them escaped.
@@ -136,7 +143,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::error::{Error, Kind};
 
     #[test]
     fn the_arguments_are_consistent() {

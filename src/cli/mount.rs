@@ -32,7 +32,7 @@ pub struct MountArgs {
     /// Size of one chunk, a power of two from 64K to 16M [default: 1M]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "UPLOADFS_MOUNT_CHUNK")]
     chunk: Option<u64>,
-    /// Directory for what memory cannot hold and for what must survive a crash [default: $STATE_DIRECTORY, or
+    /// Directory for what memory cannot hold, for one mount at a time [default: $STATE_DIRECTORY, or
     /// ~/.cache/uploadfs/REMOTE; /var/cache/uploadfs/REMOTE for root]
     #[arg(long, value_name = "DIR", env = "UPLOADFS_MOUNT_SPOOL")]
     spool: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct MountArgs {
     /// How long every other operation may wait for the service [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "UPLOADFS_MOUNT_METADATA_DEADLINE")]
     metadata_deadline: Option<Duration>,
-    /// How long uploads may go on after the unmount; what is left then stays in the spool [default: 90s]
+    /// How long open files and uploads may go on after the unmount; what is left then is lost [default: 90s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "UPLOADFS_MOUNT_DRAIN")]
     drain: Option<Duration>,
     /// Let other users use the mount, by the usual permissions

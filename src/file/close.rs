@@ -122,6 +122,8 @@ impl File {
             // The upload logs a failure, and commit() parks the file.
             let _ = self.commit().await;
         }
+        // Only now: who waits for the last handle waits for its commit as well.
+        self.files.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Keeps what was written out of the service until a program writes the file again.

@@ -10,7 +10,7 @@
 mod close;
 pub mod process;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +29,8 @@ pub struct Files {
     cache: Arc<Cache>,
     /// A close is answered when nothing moved for so long.
     close_deadline: Duration,
+    /// How many handles are open.
+    open: AtomicUsize,
     /// The mounted file system, once it is known; before that nobody has a file open.
     device: std::sync::OnceLock<Device>,
 }
@@ -36,13 +38,19 @@ pub struct Files {
 impl Files {
     /// Files of `uploads`, cached in `cache`.
     pub fn new(uploads: Arc<Uploads>, cache: Arc<Cache>, close_deadline: Duration) -> Arc<Self> {
-        Arc::new(Files { uploads, cache, close_deadline, device: std::sync::OnceLock::new() })
+        let device = std::sync::OnceLock::new();
+        Arc::new(Files { uploads, cache, close_deadline, open: AtomicUsize::new(0), device })
     }
 
     /// The mount is live, as this file system.
     pub fn mounted(&self, device: Device) {
         // A mount has one device for life.
         let _ = self.device.set(device);
+    }
+
+    /// Whether any program has a file open.
+    pub fn any_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
     }
 
     /// The uploads below.
@@ -221,6 +229,7 @@ impl File {
             self.state().parked = None;
         }
         let mut state = self.state();
+        self.files.open.fetch_add(1, Ordering::Relaxed);
         state.openers.push(opener);
         state.readers += u32::from(mode.read);
         drop(state);

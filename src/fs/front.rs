@@ -126,6 +126,14 @@ impl Front {
         }
     }
 
+    /// The kernel keeps each spelling of a name by itself; those that it is not told about are not remembered
+    /// ([`reply::ALIAS_TTL`]), except the one that the service uses.
+    pub(super) fn forget_spellings(&self, at: At<'_>) {
+        if self.tree.is_alias(at.name) {
+            self.coherence.renamed(at.parent, self.tree.canonical_spelling(at.name));
+        }
+    }
+
     pub(super) fn answer_attr(&self, ino: u64, result: Result<Attr>, reply: ReplyAttr) {
         match result {
             Ok(attr) => reply.attr(&reply::TTL, &reply::attr(&attr)),

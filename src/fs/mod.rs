@@ -74,7 +74,9 @@ impl Fs {
     ) {
         self.spawn(async move |front| {
             let result = front.in_time(work).await;
-            front.answer_empty(op, At { parent: at.0, name: &at.1 }, result, reply);
+            let at = At { parent: at.0, name: &at.1 };
+            front.answer_empty(op, at, result, reply);
+            front.forget_spellings(at);
         });
     }
 
@@ -442,8 +444,12 @@ impl Filesystem for Fs {
         self.spawn(async move |front| {
             let (tree, typed) = (front.tree.clone(), name.clone());
             let work = async move { tree.mkdir(At { parent: parent.0, name: &typed }, overrides).await };
-            let result = front.in_time(work).await;
-            front.answer_entry(parent.0, &name, result, reply);
+            match front.in_time(work).await {
+                Err(error) => {
+                    reply.error(reply::errno("mkdir", front.child(At { parent: parent.0, name: &name }), &error))
+                }
+                result => front.answer_entry(parent.0, &name, result, reply),
+            }
         });
     }
 
@@ -477,10 +483,12 @@ impl Filesystem for Fs {
         }
         let refuse = flags.contains(RenameFlags::RENAME_NOREPLACE);
         let if_exists = if refuse { IfExists::Refuse } else { IfExists::Accept };
-        let (tree, shown) = (self.front.tree.clone(), new.clone());
+        let (front, tree, shown) = (self.front.clone(), self.front.tree.clone(), new.clone());
         let work = async move {
             let (from, to) = (At { parent: parent.0, name: &old }, At { parent: newparent.0, name: &new });
-            tree.rename(from, to, if_exists).await
+            let renamed = tree.rename(from, to, if_exists).await;
+            front.forget_spellings(from);
+            renamed
         };
         self.change("rename", (newparent.0, shown), work, reply);
     }

@@ -63,10 +63,28 @@ fn not_connected(error: reqwest::Error, op: &'static str, origin: &str) -> Error
             .hint("check the host name and the network")
             .source(error);
     }
-    let retry = if is_tls(&error) { Retry::Never } else { again };
-    Error::new(Kind::Unreachable, op, format!("cannot connect to {origin}: {}", chain(&error)))
-        .retry(retry)
-        .source(error)
+    let why = chain(&error);
+    let failed = Error::new(Kind::Unreachable, op, format!("cannot connect to {origin}: {why}"));
+    if !is_tls(&error) {
+        return failed.retry(again).source(error);
+    }
+    match tls_advice(&why) {
+        Some(advice) => failed.hint(advice).source(error),
+        None => failed.source(error),
+    }
+}
+
+/// What a person can do about a certificate, by the words of the TLS library.
+fn tls_advice(why: &str) -> Option<&'static str> {
+    let advice = [
+        ("UnknownIssuer", "if the certificate is from an authority of your own, name its file as `ca_file`"),
+        ("CaUsedAsEndEntity", "the server shows an authority's certificate as its own: it needs one with CA:FALSE"),
+        ("xpired", "the server's certificate is out of date, or the clock here is wrong"),
+        ("NotValidForName", "the certificate belongs to another host name: use the name it was made for"),
+        ("not valid for name", "the certificate belongs to another host name: use the name it was made for"),
+        ("InvalidContentType", "the server does not speak TLS on this port: is it http:// or another port?"),
+    ];
+    advice.into_iter().find(|(word, _)| why.contains(word)).map(|(_, advice)| advice)
 }
 
 /// Whether connecting failed because of what TLS found: its errors come as `InvalidData`, unlike those of the network.
@@ -90,4 +108,17 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     let deepest = sources(error).last().unwrap_or(error);
     crate::error::printable(&deepest.to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_come_with_advice() {
+        assert!(tls_advice("invalid peer certificate: UnknownIssuer").unwrap().contains("ca_file"));
+        assert!(tls_advice("invalid peer certificate: Expired").unwrap().contains("clock"));
+        assert!(tls_advice("received corrupt message of type InvalidContentType").unwrap().contains("http://"));
+        assert_eq!(tls_advice("received fatal alert: ProtocolVersion"), None);
+    }
 }

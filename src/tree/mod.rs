@@ -100,6 +100,11 @@ impl Tree {
         self.service().canonical_name(name) != name
     }
 
+    /// The spelling of `name` that the service uses.
+    pub fn canonical_spelling(&self, name: &str) -> String {
+        self.service().canonical_name(name)
+    }
+
     /// What is known of an entry, without asking.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         self.inner().attr(ino, &self.defaults)

@@ -182,7 +182,10 @@ fn where_nothing_can_be_mounted_is_refused() {
     let file = home.write("file", "", 0o600);
     home.run(&["mount", "memory", text(&file)]).assert_refused(&["is not a directory"]);
     home.run(&["mount", "memory", "/no/such"]).assert_refused(&["mkdir -p /no/such"]);
-    let spool = home.0.path().join("spool");
-    let inside = ["mount", "memory", text(home.0.path()), "--spool", text(&spool)];
+    home.run(&["mount", "memory", text(home.0.path())]).assert_refused(&["is not empty"]);
+    let dir = home.0.path().join("mnt");
+    std::fs::create_dir(&dir).unwrap();
+    let spool = dir.join("spool");
+    let inside = ["mount", "memory", text(&dir), "--spool", text(&spool)];
     home.run(&inside).assert_refused(&["lies inside the mount"]);
 }

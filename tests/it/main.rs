@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`, `daemon`), what a person types (`cli`), and
-//! how the sources hang together (`tidy`).
+//! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`, `daemon`), what a person types (`cli`), one
+//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`), how the sources hang
+//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -8,6 +9,7 @@ mod cli;
 mod close;
 mod conformance;
 mod daemon;
+mod docs;
 mod failed;
 mod files;
 mod killed;
@@ -16,4 +18,6 @@ mod names;
 mod pressure;
 mod support;
 mod tidy;
+mod units;
 mod unmount;
+mod wiki_mount;

@@ -9,7 +9,9 @@ use crate::error::{Error, Kind, Result, printable};
 const MIB: u64 = 1024 * 1024;
 
 /// What the lack of a right means.
-const RIGHTS: [(&str, &str); 4] = [
+const RIGHTS: [(&str, &str); 6] = [
+    ("edit", "nothing can be uploaded (EACCES)"),
+    ("createpage", "only files that exist can be uploaded, as new versions (EACCES)"),
     ("reupload", "files of others cannot be replaced (EACCES)"),
     ("delete", "files cannot be removed (EACCES)"),
     ("movefile", "renaming a file uploads it again (mv copies)"),

@@ -62,6 +62,7 @@ const TABLE: &[Row] = &[
     row("mwoauth-*", Kind::SignedOut, Retry::Never, "the wiki does not accept the OAuth token"),
     row("readapidenied", Kind::Denied, Retry::Never, "the wiki is private and the account may not read it"),
     row("permissiondenied", Kind::Denied, Retry::Never, RIGHTS),
+    row("cantcreate*", Kind::Denied, Retry::Never, RIGHTS),
     row("protected*", Kind::Denied, Retry::Never, "the page of this file is protected"),
     row("cascadeprotected", Kind::Denied, Retry::Never, "the page of this file is protected"),
     row("fileexists-shared-forbidden", Kind::Denied, Retry::Never, "a shared repository has a file of this name"),
@@ -73,7 +74,7 @@ const TABLE: &[Row] = &[
     row("hookaborted", Kind::Refused, Retry::Never, "an extension of the wiki forbids this"),
     // What the wiki can do now.
     row("uploaddisabled", Kind::ReadOnly, Retry::Never, "uploads are switched off on this wiki ($wgEnableUploads)"),
-    row("readonly", Kind::ReadOnly, LATER, "the wiki is under maintenance; try again in some minutes"),
+    row("readonly", Kind::ReadOnly, SOON, "the wiki is under maintenance; try again in some minutes"),
     row("ratelimited", Kind::Quota, WINDOW, "the account may only do so much in a given time"),
     row("actionthrottledtext", Kind::Quota, WINDOW, "the account may only do so much in a given time"),
     row("maxlag", Kind::Busy, LAG, ""),

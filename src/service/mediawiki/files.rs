@@ -90,7 +90,8 @@ impl MediaWiki {
                 let mut error = self.refine(codes::error(op, &errors), "move");
                 // A page without a file is in the way, a redirect perhaps: a copy goes onto it.
                 let no_file = error.kind == Kind::Exists && self.find(op, target).await?.is_none();
-                let no_right = codes::is(&errors, "permissiondenied");
+                let no_right =
+                    ["permissiondenied", "cantmove", "cantmovefile"].iter().any(|code| codes::is(&errors, code));
                 if no_file || no_right {
                     error.kind = Kind::CrossDevice;
                 }

@@ -1,5 +1,7 @@
-//! What several integration tests need: services to test against, a straightforward uploader, a mount with programs.
+//! What several integration tests need: services to test against, a straightforward uploader, a mount with programs, the
+//! real daemon.
 
+pub(crate) mod daemon;
 pub(crate) mod fixture;
 pub(crate) mod mount;
 pub(crate) mod program;
