@@ -13,9 +13,9 @@ const MIB: u64 = 1 << 20;
 
 #[test]
 fn a_writer_that_is_faster_than_the_service_spills() {
-    let bytes = text(40 << 20, 1);
+    let bytes = text(24 << 20, 1);
     for (name, config) in presets() {
-        let rig = Rig::with(config, |options| options.memory_bytes = 16 * MIB);
+        let rig = Rig::with(config, |options| options.memory_bytes = 8 * MIB);
         rig.put_local("source", &bytes);
         rig.faults.bandwidth(100 * MIB);
         let mut cp = rig.start(r#"cp "$L/source" f"#);
@@ -28,7 +28,7 @@ fn a_writer_that_is_faster_than_the_service_spills() {
         });
         cp.wait().ok();
         rig.assert_has("f", &bytes, 1);
-        assert!(most <= 16 * MIB, "{name}: {most} bytes of memory");
+        assert!(most <= 8 * MIB, "{name}: {most} bytes of memory");
         assert!(spooled > 0, "{name}: what memory cannot hold is on disk");
         rig.ok(r#"cmp f "$L/source""#);
         until("the spool to be given back", || rig.usage().spooled_bytes == 0);
