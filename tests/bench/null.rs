@@ -1,9 +1,11 @@
-//! The floor: a file system that takes every write and forgets it. It negotiates what a real mount negotiates, so that
-//! the kernel behaves alike; what is left of the difference is ours.
+//! The floors: a file system that takes every write and forgets it, and one that copies it into memory first, as
+//! everything must that answers a write before the bytes have gone somewhere. They negotiate what a real mount negotiates, so that
+//! the kernel behaves alike; what is left of the difference to the second is ours.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -18,8 +20,20 @@ const WRITE_BYTES_MAX: u32 = 1 << 20;
 const TTL: Duration = Duration::from_secs(3600);
 const FILE: INodeNo = INodeNo(2);
 
-/// Mounts the null file system on `dir`, with so many event loops.
-pub(crate) fn mount(dir: &Path, threads: usize) -> BackgroundSession {
+/// Event loops: one is the fastest for one writer.
+const THREADS: usize = 1;
+/// Memory that is copied into, round and round: as much as a mount has by default, and more than processors cache.
+const MEMORY_BYTES: usize = 128 << 20;
+
+/// What becomes of the bytes of a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Forgotten,
+    Copied,
+}
+
+/// Mounts the null file system on `dir`.
+pub(crate) fn mount(dir: &Path, fate: Fate) -> BackgroundSession {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName("null".into()),
@@ -28,12 +42,30 @@ pub(crate) fn mount(dir: &Path, threads: usize) -> BackgroundSession {
         MountOption::NoDev,
         MountOption::NoExec,
     ];
-    config.n_threads = Some(threads);
+    config.n_threads = Some(THREADS);
     config.clone_fd = true;
-    Session::new(Null, dir, &config).unwrap().spawn().unwrap()
+    let memory = (fate == Fate::Copied).then(|| Mutex::new(Memory { bytes: vec![1; MEMORY_BYTES], at: 0 }));
+    Session::new(Null { memory }, dir, &config).unwrap().spawn().unwrap()
 }
 
-struct Null;
+struct Null {
+    memory: Option<Mutex<Memory>>,
+}
+
+struct Memory {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Memory {
+    fn copy_in(&mut self, data: &[u8]) {
+        if self.at + data.len() > self.bytes.len() {
+            self.at = 0;
+        }
+        self.bytes[self.at..self.at + data.len()].copy_from_slice(data);
+        self.at += data.len();
+    }
+}
 
 fn attr(ino: INodeNo) -> FileAttr {
     let (kind, perm) = if ino == FILE { (FileType::RegularFile, 0o644) } else { (FileType::Directory, 0o755) };
@@ -106,6 +138,9 @@ impl Filesystem for Null {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        if let Some(memory) = &self.memory {
+            memory.lock().unwrap().copy_in(data);
+        }
         reply.written(data.len() as u32);
     }
 

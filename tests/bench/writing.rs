@@ -8,12 +8,10 @@ use uploadfs::service::memory::{Keep, Memory, MemoryConfig};
 
 use crate::child::{self, Timed};
 use crate::mounted::{Mounted, processor_time};
-use crate::{null, table};
+use crate::null::{self, Fate};
+use crate::table;
 
 const MIB: u64 = 1 << 20;
-
-/// Event loops of the null file system: one is the fastest for one writer.
-const NULL_THREADS: usize = 1;
 
 /// Rounds; each runs everything once, in turns.
 const ROUNDS: usize = 7;
@@ -58,16 +56,17 @@ impl Best {
 
 /// Measures and prints.
 pub(crate) fn run() {
-    let null_dir = tempfile::tempdir().unwrap();
-    let null = null::mount(null_dir.path(), NULL_THREADS);
+    let (null_dir, copy_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let null = null::mount(null_dir.path(), Fate::Forgotten);
+    let copy = null::mount(copy_dir.path(), Fate::Copied);
     let plain = Arc::new(Memory::new(MemoryConfig::friendly().keeping(Keep::Size)));
     let hashed = Arc::new(Memory::new(MemoryConfig::streamed_sequential().keeping(Keep::Size)));
     let (plain_mount, hashed_mount) = (Mounted::start(plain.clone()), Mounted::start(hashed.clone()));
-    let dirs = [null_dir.path().to_owned(), plain_mount.dir(), hashed_mount.dir()];
+    let dirs = [null_dir.path().to_owned(), copy_dir.path().to_owned(), plain_mount.dir(), hashed_mount.dir()];
 
-    table::head("Writing, nothing kept", ["MiB/s", "CPU s/GiB", "", "of floor"]);
+    table::head("Writing, nothing kept", ["MiB/s", "CPU s/GiB", "of null", "of copy"]);
     for load in &LOADS {
-        let mut best = [Best::NONE; 3];
+        let mut best = [Best::NONE; 4];
         for _ in 0..ROUNDS {
             for (best, dir) in best.iter_mut().zip(&dirs) {
                 measure(load, dir, best);
@@ -78,20 +77,25 @@ pub(crate) fn run() {
             assert!(files.iter().all(|file| file.size >= load.file_bytes.min(64 * MIB)), "{files:?}");
             assert_eq!(memory.violations(), [""; 0]);
         }
-        let names = ["a file system that does nothing", "a mount", "a mount that hashes, parts in sequence"];
+        let names = [
+            "a file system that does nothing",
+            "a file system that copies into memory",
+            "a mount",
+            "a mount that hashes, parts in sequence",
+        ];
         println!("{}", load.name);
         for (name, own) in names.iter().zip(&best) {
             let cpu = own.cpu.as_secs_f64() / (load.bytes() as f64 / (1024.0 * MIB as f64));
-            let ratio = best[0].total.as_secs_f64() / own.total.as_secs_f64();
-            table::line(
-                &format!("  {name}"),
-                [Some(table::rate(load.bytes(), own.total)), Some(cpu), None, Some(ratio)],
-            );
+            let of = |floor: &Best| Some(floor.total.as_secs_f64() / own.total.as_secs_f64());
+            let rate = table::rate(load.bytes(), own.total);
+            table::line(&format!("  {name}"), [Some(rate), Some(cpu), of(&best[0]), of(&best[1])]);
         }
     }
     plain_mount.end();
     hashed_mount.end();
-    null.umount_and_join().unwrap();
+    for floor in [null, copy] {
+        floor.umount_and_join().unwrap();
+    }
 }
 
 fn measure(load: &Load, dir: &Path, best: &mut Best) {
