@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
+use url::Url;
 
 use crate::config::{Refusal, Remote, ServiceKind};
 use crate::service::Service;
@@ -29,7 +30,7 @@ pub fn open_service(remote: &Remote) -> anyhow::Result<Arc<dyn Service>> {
 
 fn wiki(remote: &Remote) -> MediaWikiConfig {
     MediaWikiConfig {
-        url: remote.url.as_ref().map(ToString::to_string).unwrap_or_default(),
+        url: remote.url.as_ref().map(api_address).unwrap_or_default(),
         user: remote.user.clone().unwrap_or_default(),
         password: remote.password.clone(),
         token: remote.token.clone(),
@@ -37,6 +38,18 @@ fn wiki(remote: &Remote) -> MediaWikiConfig {
         proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
         comment: remote.comment.clone().unwrap_or_else(|| DEFAULT_COMMENT.to_owned()),
         text: remote.text.clone(),
+    }
+}
+
+/// The address of a wiki's API: the script itself, or the directory that it is in.
+fn api_address(url: &Url) -> String {
+    match url.path() {
+        path if path.ends_with(".php") => url.to_string(),
+        path => {
+            let mut api = url.clone();
+            api.set_path(&format!("{}/api.php", path.trim_end_matches('/')));
+            api.to_string()
+        }
     }
 }
 
@@ -58,6 +71,18 @@ mod tests {
             ("UPLOADFS_PASSWORD", "geheim"),
         ];
         open_service(&Sources::new(None, Environment::of(variables)).remote("r")?)
+    }
+
+    #[test]
+    fn the_directory_of_an_api_is_as_good_as_its_script() {
+        for (typed, meant) in [
+            ("https://wiki.example.org/w/api.php", "https://wiki.example.org/w/api.php"),
+            ("https://wiki.example.org/w/", "https://wiki.example.org/w/api.php"),
+            ("https://wiki.example.org", "https://wiki.example.org/api.php"),
+            ("https://wiki.example.org/index.php", "https://wiki.example.org/index.php"),
+        ] {
+            assert_eq!(api_address(&Url::parse(typed).unwrap()), meant);
+        }
     }
 
     #[test]

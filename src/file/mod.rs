@@ -372,11 +372,10 @@ impl Handle {
         if before != at && at != 0 {
             return;
         }
-        let source = self.file.upload.source();
-        let next = source.next_fetch(at + len);
-        if next < self.file.size() && source.at_hand(next, 1).is_none() {
+        let (source, reached) = (self.file.upload.source(), at + len);
+        if source.wants_read_ahead(reached) {
             let source = source.clone();
-            self.file.files.uploads.spawn(async move { source.read_ahead(next).await });
+            self.file.files.uploads.spawn(async move { source.read_ahead(reached).await });
         }
     }
 }

@@ -90,23 +90,21 @@ impl Tree {
             return Err(Error::new(Kind::IsDirectory, "remove", "it is a directory"));
         }
         let path = self.path(target.ino)?;
-        match &target.file {
-            Some(file) => {
-                file.upload().discard();
-                let _settled = file.place().hold().await;
-                // A commit that was under way may have made a version meanwhile.
-                if let Some(node) = file.upload().source().node() {
-                    self.remove_remote(&path, &node).await?;
-                }
-                self.detach(target.ino);
+        let Some(file) = &target.file else {
+            if let Some(node) = &target.node {
+                self.remove_remote(&path, node).await?;
             }
-            None => {
-                if let Some(node) = &target.node {
-                    self.remove_remote(&path, node).await?;
-                }
-                self.detach(target.ino);
-            }
+            self.detach(target.ino);
+            return Ok(());
+        };
+        let _settled = file.place().hold().await;
+        // A commit that was under way may have made a version meanwhile.
+        if let Some(node) = file.upload().source().node() {
+            self.remove_remote(&path, &node).await?;
         }
+        // Not before: a file that the service does not let go stays a file, and what is written to it must arrive.
+        file.upload().discard();
+        self.detach(target.ino);
         Ok(())
     }
 

@@ -99,7 +99,12 @@ impl Entry {
 
     /// Whether the mount knows more of it than the service does.
     pub(super) fn is_local(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.is_local()) || (self.remote.is_none() && self.kind == NodeKind::File)
+        self.file.as_ref().is_some_and(|file| file.is_local()) || (self.kind == NodeKind::File && self.node().is_none())
+    }
+
+    /// Whether something newer is known than what the service answered to a question asked at `asked`.
+    pub(super) fn is_newer_than(&self, asked: Instant) -> bool {
+        self.fetched > asked || self.file.as_ref().is_some_and(|file| file.upload().committed_since(asked))
     }
 
     /// The service's version of it, by the latest word of a commit or a listing.

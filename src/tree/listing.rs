@@ -92,7 +92,7 @@ impl Tree {
 impl Inner {
     /// Takes out what a complete listing did not show.
     fn drop_unseen(&mut self, parent: Ino, seen: &HashSet<String>, asked: Instant) {
-        let gone = |entry: &Entry| !entry.is_local() && entry.fetched < asked;
+        let gone = |entry: &Entry| !entry.is_local() && entry.fetched < asked && !entry.is_newer_than(asked);
         let unseen: Vec<(Ino, String)> = self
             .names
             .iter()

@@ -31,6 +31,9 @@ use crate::service::{Node, NodeKind, Service};
 /// file another client makes appears at once.
 const MISS: Duration = Duration::from_secs(1);
 
+/// Fewer misses than this are not worth looking through.
+const MISSES_MIN: usize = 1024;
+
 /// Names and inodes of a mount. See the module.
 pub struct Tree {
     files: Arc<Files>,
@@ -47,6 +50,8 @@ struct Inner {
     /// Names known not to exist, and since when; also what was removed here, so that a listing that was under way
     /// does not bring it back.
     misses: HashMap<(Ino, String), Instant>,
+    /// The old ones among `misses` are thrown out when there are so many.
+    misses_max: usize,
     next: Ino,
 }
 
@@ -68,6 +73,7 @@ impl Tree {
             entries: HashMap::from([(ROOT, root)]),
             names: HashMap::new(),
             misses: HashMap::new(),
+            misses_max: MISSES_MIN,
             next: ROOT + 1,
         };
         Arc::new(Tree { files, defaults, dir_cache, inner: Mutex::new(inner) })
@@ -362,7 +368,7 @@ impl Inner {
         let key = (parent, canonical.to_owned());
         if let Some(ino) = self.names.get(&key).copied() {
             let entry = self.entries.get_mut(&ino).expect("a name has its entry");
-            if entry.is_local() || entry.fetched > asked {
+            if entry.is_local() || entry.is_newer_than(asked) {
                 return;
             }
             entry.removed = true;
@@ -376,7 +382,10 @@ impl Inner {
     }
 
     fn miss(&mut self, key: (Ino, String), since: Instant) {
-        self.misses.retain(|_, since| since.elapsed() < MISS);
+        if self.misses.len() >= self.misses_max {
+            self.misses.retain(|_, since| since.elapsed() < MISS);
+            self.misses_max = MISSES_MIN.max(2 * self.misses.len());
+        }
         self.misses.insert(key, since);
     }
 }
@@ -384,7 +393,7 @@ impl Inner {
 impl Entry {
     /// The service's word on an entry that is known already. Local truth goes first.
     fn take(&mut self, node: Node, asked: Instant) {
-        if self.is_local() || self.fetched > asked {
+        if self.is_local() || self.is_newer_than(asked) {
             return;
         }
         self.fetched = asked;

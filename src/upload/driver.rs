@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -43,6 +43,8 @@ struct Core {
     outgoing: Arc<Outgoing>,
     /// What the last finish or whole upload was to be; a probe asks about that.
     asked: Option<Spec>,
+    /// When the service last confirmed a version.
+    committed: Option<Instant>,
 }
 
 /// Why a change of a file was not made.
@@ -66,6 +68,7 @@ impl Upload {
             next_commit: 0,
             outgoing,
             asked: None,
+            committed: None,
         };
         Arc::new(Upload { uploads, place, source, core: Mutex::new(core), settled: Notify::new(), progress })
     }
@@ -97,6 +100,11 @@ impl Upload {
     /// The failure that every commit is answered with until the file is reopened.
     pub fn failure(&self) -> Option<Error> {
         self.core().machine.failure().cloned()
+    }
+
+    /// Whether the service confirmed a version after `moment`.
+    pub fn committed_since(&self, moment: Instant) -> bool {
+        self.core().committed.is_some_and(|committed| committed > moment)
     }
 
     /// Bytes the service holds of the session under way.
@@ -240,6 +248,7 @@ impl Upload {
             match action {
                 Action::Committed { ids, outcome } => {
                     if let Some(node) = &outcome.node {
+                        core.committed = Some(Instant::now());
                         let path = self.place.get();
                         note_committed(&path, node);
                         self.source.committed(path, node.clone(), outcome.clean);

@@ -18,9 +18,10 @@ use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
 use crate::service::{Content, Node, Service, Sha1Digest};
 
-/// Bytes asked from the service at once while a program reads in sequence: on the services measured a request costs
-/// 2-20 ms, so that this keeps a gigabit line busy; more would be memory outside the budget of the cache.
-const FETCH_BYTES: u64 = 4 << 20;
+/// Bytes asked from the service at once for a program that reads in sequence: on the services measured a request costs
+/// 2-20 ms, so that this keeps a gigabit line busy; more would be memory outside the budget of the cache. Everybody else
+/// gets one chunk, which a slow line brings within the deadline of a read.
+const READ_AHEAD_BYTES: u64 = 4 << 20;
 
 /// Zeros for holes.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -167,12 +168,12 @@ impl Source {
         if at >= self.base().visible {
             return Ok(hole(len));
         }
-        let fetched = self.fetch(at).await?;
+        let fetched = self.fetch(at, self.chunk_bytes).await?;
         Ok(fetched.slice(..fetched.len().min(len as usize)))
     }
 
-    /// Bytes of the base from `at` on, as many as one request should bring; they are in the cache then.
-    async fn fetch(&self, at: u64) -> Result<Bytes> {
+    /// Up to `max` bytes of the base, from the chunk of `at` on, into the cache; those from `at` on are the answer.
+    async fn fetch(&self, at: u64, max: u64) -> Result<Bytes> {
         let (node, visible) = {
             let base = self.base();
             (base.node.clone(), base.visible)
@@ -185,7 +186,7 @@ impl Source {
             return Ok(Bytes::from_static(&ZEROS[..1]));
         }
         let start = at - at % self.chunk_bytes;
-        let end = (start + FETCH_BYTES.max(self.chunk_bytes)).min(node.size);
+        let end = (start + max).min(node.size);
         let bytes = self.service.read(&path, &node, start..end).await?;
         if bytes.len() as u64 != end - start {
             return Err(Error::new(Kind::Corrupt, "read", "the service sent another number of bytes than announced"));
@@ -200,22 +201,29 @@ impl Source {
         Ok(bytes.slice((at - start) as usize..))
     }
 
-    /// Brings the bytes after `at` into the cache while the program works on those before; best effort.
-    pub async fn read_ahead(&self, at: u64) {
-        if at < self.base().visible && matches!(self.cached.piece(at, 1), Piece::Missing(_)) {
-            let _one_at_a_time = self.fetching.lock().await;
-            if matches!(self.cached.piece(at, 1), Piece::Missing(_))
-                && let Err(error) = self.fetch(at).await
-            {
-                tracing::debug!(%error, "read-ahead");
-            }
-        }
+    /// Whether a program that reads in sequence and has reached `at` should find more in the cache than there is.
+    pub fn wants_read_ahead(&self, at: u64) -> bool {
+        // Half of it left: the next request is under way while the program works on the rest.
+        let soon = at + READ_AHEAD_BYTES / 2;
+        soon < self.base().visible && matches!(self.cached.piece(soon, 1), Piece::Missing(_))
     }
 
-    /// Where the next read-ahead should begin for a reader that has reached `at`.
-    pub fn next_fetch(&self, at: u64) -> u64 {
-        let start = at - at % self.chunk_bytes;
-        start + FETCH_BYTES.max(self.chunk_bytes)
+    /// Brings the bytes after `at` into the cache while the program works on those before; best effort.
+    pub async fn read_ahead(&self, at: u64) {
+        let _one_at_a_time = self.fetching.lock().await;
+        if !self.wants_read_ahead(at) {
+            return;
+        }
+        let end = (at + READ_AHEAD_BYTES).min(self.base().visible);
+        let missing = self.cached.pieces(at..end).into_iter().find_map(|piece| match piece {
+            Piece::Missing(range) => Some(range.start),
+            Piece::Memory(_) | Piece::Spooled(_) => None,
+        });
+        if let Some(start) = missing
+            && let Err(error) = self.fetch(start, READ_AHEAD_BYTES.max(self.chunk_bytes)).await
+        {
+            tracing::debug!(%error, "read-ahead");
+        }
     }
 }
 

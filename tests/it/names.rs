@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use uploadfs::error::Kind;
 use uploadfs::service::Operation;
+use uploadfs::service::layer::fault::{Fault, When};
 use uploadfs::service::memory::MemoryConfig;
 
 use super::support::mount::{Rig, presets};
@@ -328,4 +330,30 @@ fn a_large_directory_is_listed_whole() {
 fn number_of(name: &str) -> usize {
     let number: usize = name.split(' ').nth(2).unwrap().parse().unwrap();
     1 + number % 1000
+}
+
+/// Ordinary users of a wiki may not delete: `rm` fails, and the file goes on to be one.
+#[test]
+fn a_file_that_may_not_be_removed_can_still_be_written() {
+    let rig = Rig::new(MemoryConfig::friendly());
+    rig.ok("echo old > f");
+    rig.faults.add(Operation::Remove, When::Always, Fault::refused(Kind::Denied));
+    rig.sh("rm f").failed("Permission denied");
+    rig.assert_has("f", b"old\n", 1);
+    rig.ok("echo new > f && echo more >> f");
+    rig.assert_has("f", b"new\nmore\n", 3);
+    rig.faults.heal();
+    rig.ok("rm f && test ! -e f");
+    assert!(rig.content("f").is_none());
+}
+
+/// What was made here is looked at again like everything else: another client may change it.
+#[test]
+fn a_file_made_here_and_changed_elsewhere_is_seen_as_it_is_there() {
+    let rig = Rig::with(MemoryConfig::friendly(), |options| options.dir_cache = Duration::ZERO);
+    rig.ok("echo ours > f");
+    rig.write_elsewhere("f", b"theirs, and longer\n");
+    until("the other client's version", || rig.ok("cat f") == "theirs, and longer\n");
+    rig.remove_elsewhere("f");
+    until("its removal", || !rig.sh("cat f").success());
 }

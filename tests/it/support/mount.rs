@@ -19,6 +19,7 @@ use uploadfs::service::memory::{Memory, MemoryConfig};
 use uploadfs::service::{Operation, Service};
 
 use super::program::{Ended, Running, until};
+use super::upload::whole;
 
 /// How long a mount that was well may take to end.
 const END: Duration = Duration::from_secs(20);
@@ -133,6 +134,17 @@ impl Rig {
         assert_eq!(self.versions(name), versions, "versions of {name}");
     }
 
+    /// Another client writes a file.
+    pub(crate) fn write_elsewhere(&self, name: &str, bytes: &'static [u8]) {
+        alone(async { whole(&*self.memory, &path(name), &Bytes::from_static(bytes)).await }).unwrap();
+    }
+
+    /// Another client removes a file.
+    pub(crate) fn remove_elsewhere(&self, name: &str) {
+        let path = path(name);
+        alone(async { self.memory.remove(&path, &self.memory.stat(&path).await?).await }).unwrap();
+    }
+
     /// The size of a file in the mount.
     pub(crate) fn size(&self, name: &str) -> u64 {
         fs::metadata(self.dir().join(name)).map_or(0, |metadata| metadata.len())
@@ -209,6 +221,11 @@ impl Drop for Rig {
             assert_eq!(self.memory.violations(), [""; 0], "rules the service announced were broken");
         }
     }
+}
+
+/// Runs a request of another client to its end.
+fn alone<T>(request: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(request)
 }
 
 /// Every family of services.
