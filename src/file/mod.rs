@@ -1,7 +1,7 @@
 //! Open files: write, read, and what closing means.
 //!
 //! **Contract.** A flush that answers `Ok` after something was written means that the service has confirmed the file,
-//! or that another process still holds it open and its close will tell ([`close`]). A failed upload is sticky: every
+//! or that another process still holds it open and its close will tell (`close.rs`). A failed upload is sticky: every
 //! later write, fsync and flush of that file gives the same answer until the file is opened for writing again.
 //!
 //! **Failure.** What could not be uploaded, and what a killed program left, is *parked*: readable in the mount, not

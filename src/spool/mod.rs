@@ -1,7 +1,7 @@
 //! The spool: the directory on local disk that takes what memory cannot hold.
 //!
 //! **Overview.** [`SpoolLock`] makes the directory fit for that and keeps every other daemon out of it. A spill file
-//! ([`spill`]) holds the bytes of one open file that the cache had to push out of memory; it has no name, so that a
+//! (`spill.rs`) holds the bytes of one open file that the cache had to push out of memory; it has no name, so that a
 //! crash leaves nothing behind.
 //!
 //! **Contract.** A spill file gives back exactly what was written to it, or an error; it never answers holes. What all

@@ -2,7 +2,7 @@
 //!
 //! **Contract.** What was changed through this mount is seen at once and as it was left; what the service has is seen
 //! as it was when last asked, at most `dir_cache` ago. A name that the service would file under another spelling is an
-//! alias of that one ([`Service::canonical_name`](crate::service::Service::canonical_name)): one inode, listed once.
+//! alias of that one ([`Service::canonical_name`]): one inode, listed once.
 //! A listing never shows a name that cannot be opened.
 //!
 //! **Order.** The lock is held for memory work only. Requests that fix or change a name hold the

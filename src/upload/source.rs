@@ -84,7 +84,7 @@ impl Source {
         self.cached.write(at, data)
     }
 
-    /// Waits until [`Source::write`] can take something.
+    /// Waits until a write can take something.
     ///
     /// # Errors
     /// `SpoolFull` or `Spool`, see the cache.

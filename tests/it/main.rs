@@ -1,6 +1,6 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`, `daemon`), what a person types (`cli`), one
-//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`), how the sources hang
+//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`, `wiki_errors`), how the sources hang
 //! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
@@ -20,4 +20,5 @@ mod support;
 mod tidy;
 mod units;
 mod unmount;
+mod wiki_errors;
 mod wiki_mount;

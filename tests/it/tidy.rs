@@ -25,7 +25,8 @@ const USES: [(&str, &[&str]); 12] = [
 ];
 
 /// Libraries and the places that may use them.
-const LIBRARIES: [(&str, &[&str]); 2] = [("fuser", &["src/fs", "src/mount"]), ("reqwest", &["src/http"])];
+const LIBRARIES: [(&str, &[&str]); 2] =
+    [("fuser", &["src/fs", "src/mount", "tests/bench"]), ("reqwest", &["src/http"])];
 
 /// Names of services, and the folder of each.
 const SERVICES: [(&str, &str); 4] =

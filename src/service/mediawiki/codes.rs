@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Retry, printable};
 const SAME_SECOND: Retry = Retry::After(Duration::from_millis(1200));
 /// Server trouble that often passes.
 const SOON: Retry = Retry::After(Duration::from_secs(2));
-/// Maintenance, which takes minutes.
+/// Trouble of the server that takes its time to pass.
 const LATER: Retry = Retry::After(Duration::from_secs(30));
 /// When the account's own window is not known.
 const WINDOW: Retry = Retry::After(Duration::from_secs(60));

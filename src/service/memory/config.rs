@@ -25,6 +25,9 @@ pub enum Keep {
     Bytes,
     /// Only size and SHA-1 stay, so that uploads larger than memory can be measured; reading answers `Unsupported`.
     Digest,
+    /// Only the size stays and nothing is hashed, so that what is measured is the way to the service and not SHA-1;
+    /// reading answers `Unsupported`.
+    Size,
 }
 
 /// Which names the service takes, and which of them are the same.
@@ -198,7 +201,7 @@ impl MemoryConfig {
         })
     }
 
-    /// The same service, of which only sizes and SHA-1 stay.
+    /// The same service, which keeps more or less of each file.
     #[must_use]
     pub fn keeping(mut self, keep: Keep) -> Self {
         self.keep = keep;

@@ -226,6 +226,7 @@ impl Service for Memory {
         let kept = match self.config.keep {
             Keep::Bytes => "files live in this process and are gone when it ends",
             Keep::Digest => "only sizes and checksums are kept",
+            Keep::Size => "only sizes are kept",
         };
         Ok(vec![format!("memory: {kept}"), format!("files: {files}")])
     }
@@ -250,9 +251,7 @@ impl Service for Memory {
             return Err(Error::new(Kind::Invalid, "read", format!("{path} has no bytes {range:?}")));
         }
         let kept = stored.read(range);
-        kept.ok_or_else(|| {
-            Error::new(Kind::Unsupported, "read", "this service keeps sizes and checksums, not the bytes")
-        })
+        kept.ok_or_else(|| Error::new(Kind::Unsupported, "read", "this service does not keep the bytes"))
     }
 
     async fn mkdir(&self, path: &RemotePath) -> Result<Node> {

@@ -203,6 +203,7 @@ pub struct StoredFile {
     pub size: u64,
     /// How many times content was committed under this name.
     pub versions: u64,
-    /// Of the content; `None` only where [`Keep::Digest`](super::Keep::Digest) let go of bytes that were then replaced.
+    /// Of the content; `None` where [`Keep::Digest`](super::Keep::Digest) let go of bytes that were then replaced, and
+    /// with [`Keep::Size`](super::Keep::Size).
     pub sha1: Option<Sha1Digest>,
 }

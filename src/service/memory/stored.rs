@@ -21,7 +21,7 @@ use crate::service::{Payload, Sha1Digest};
 pub(super) struct Stored {
     /// In bytes.
     pub(super) size: u64,
-    /// `None` only when a part was replaced after its bytes had been let go.
+    /// `None` when nothing was hashed, or when a part was replaced after its bytes had been let go.
     pub(super) sha1: Option<Sha1Digest>,
     /// Where each piece begins, and its bytes; `None` when the bytes were not kept.
     pieces: Option<Vec<(u64, Bytes)>>,
@@ -51,7 +51,7 @@ fn index(offset: u64) -> usize {
 pub(super) struct Received {
     /// Which bytes of the file.
     pub(super) range: Range<u64>,
-    /// Its pieces in order; empty when they were hashed on the way and not kept.
+    /// Its pieces in order; empty when they were hashed on the way and not kept, or not even hashed.
     pieces: Vec<Bytes>,
     /// The SHA-1 of the file up to the end of this part, where the part continued `hash`.
     hash: Option<Sha1>,
@@ -59,7 +59,11 @@ pub(super) struct Received {
 
 /// Takes `payload` in, continuing `hash` when it has one to continue.
 pub(super) async fn receive(payload: &Payload, keep: Keep, mut hash: Option<Sha1>) -> Result<Received> {
-    let kept = keep == Keep::Bytes || hash.is_none();
+    let kept = match keep {
+        Keep::Bytes => true,
+        Keep::Digest => hash.is_none(),
+        Keep::Size => false,
+    };
     let mut pieces = Vec::new();
     let mut stream = std::pin::pin!(payload.stream());
     while let Some(piece) = stream.try_next().await? {
@@ -92,10 +96,14 @@ impl Gathering {
 
     /// The hash that a part beginning at byte `at` would continue.
     pub(super) fn hash_at(&self, at: u64) -> Option<Sha1> {
-        (at == self.hashed_to && !self.spoiled).then(|| self.hash.clone())
+        (self.keep != Keep::Size && at == self.hashed_to && !self.spoiled).then(|| self.hash.clone())
     }
 
     pub(super) fn add(&mut self, index: u32, part: Received) {
+        if self.keep == Keep::Size {
+            self.parts.insert(index, part);
+            return;
+        }
         if part.range.start < self.hashed_to {
             self.spoiled = true;
         }
@@ -142,7 +150,7 @@ impl Gathering {
     /// The file out of its parts, which lie one after the other.
     pub(super) fn into_file(self) -> Stored {
         let size = self.parts.values().map(|part| part.range.end).max().unwrap_or(0);
-        let whole = self.hashed_to == size && !self.spoiled;
+        let whole = self.keep != Keep::Size && self.hashed_to == size && !self.spoiled;
         let mut pieces = Vec::new();
         let mut hash = Sha1::new();
         for part in self.parts.into_values() {
@@ -234,6 +242,18 @@ mod tests {
         assert!(first.pieces.is_empty());
         gathering.add(0, first);
         assert!(gathering.parts.values().all(|part| part.pieces.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn of_what_is_only_counted_the_size_is_known_in_every_order() {
+        for order in [[0, 1], [1, 0]] {
+            let parts = [0..5, 5..16];
+            let order: Vec<_> = order.iter().map(|i| (*i as u32, parts[*i].clone())).collect();
+            let file = gather(&order, Keep::Size).await;
+            assert_eq!((file.size, file.sha1, file.read(0..16)), (16, None, None), "{order:?}");
+        }
+        let file = Gathering::new(Keep::Size).into_file();
+        assert_eq!((file.size, file.sha1), (0, None));
     }
 
     #[test]

@@ -349,11 +349,13 @@ async fn a_probe_tells_the_truth() {
 
 #[tokio::test]
 async fn what_is_not_kept_can_be_counted_but_not_read() {
-    let memory = Memory::new(MemoryConfig::friendly().keeping(Keep::Digest));
-    let node = memory.put_whole(&spec("f", Some(5)), part(0, 0..5).payload).await.unwrap();
-    assert_eq!((node.size, node.sha1), (5, Some(sha1(5))));
-    assert_eq!(memory.read(&path("f"), &node, 0..5).await.unwrap_err().kind, Kind::Unsupported);
-    assert_eq!(memory.content(&path("f")), None);
+    for (keep, digest) in [(Keep::Digest, Some(sha1(5))), (Keep::Size, None)] {
+        let memory = Memory::new(MemoryConfig::friendly().keeping(keep));
+        let node = memory.put_whole(&spec("f", Some(5)), part(0, 0..5).payload).await.unwrap();
+        assert_eq!((node.size, node.sha1), (5, digest));
+        assert_eq!(memory.read(&path("f"), &node, 0..5).await.unwrap_err().kind, Kind::Unsupported);
+        assert_eq!(memory.content(&path("f")), None);
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The upload machine: what is to be done next for one file. Pure: events in, actions out, no clock, no socket, no
 //! lock; the driver applies the actions and feeds what came of them back.
 //!
-//! **Contract.** Every [`Event::Commit`] gets exactly one [`Action::Answer`]. It says `Ok` only after the service
-//! confirmed the whole file as it was when the commit came, or later.
+//! **Contract.** Every [`Event::Commit`] gets exactly one answer. It is [`Action::Committed`] only after the
+//! service confirmed the whole file as it was when the commit came, or later; else [`Action::Failed`].
 //!
 //! **Order.** Parts go out by the rules of the service: in order and one at a time, or by width. A request in flight is
 //! always waited for; the machine never has two requests under way whose order matters.

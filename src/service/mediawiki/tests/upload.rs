@@ -92,7 +92,7 @@ async fn answers_that_cannot_be_are_errors_and_never_success() {
         (
             json!({ "error": { "code": "readonly", "info": "no" } }),
             Kind::ReadOnly,
-            Retry::After(Duration::from_secs(30)),
+            Retry::After(Duration::from_secs(2)),
         ),
     ] {
         let fake = Fake::new(move |_| ok(answer.clone())).await;
