@@ -38,7 +38,7 @@ const COPIERS: [&str; 8] = [
 ];
 
 #[test]
-fn large_files_are_one_version_by_every_copier() {
+fn large_files_of_every_copier_are_one_version() {
     let bytes = text(11 << 20, 1);
     for (name, config) in presets() {
         let rig = Rig::new(config);
