@@ -4,12 +4,13 @@
 //! **How to read it.** Absolute figures say something about the machine and the minute; what counts is the last column,
 //! the ratio to the *floor* measured in the same run, in turns, so that a noisy neighbour hits both.
 //!
-//! * *Writing, nothing kept*: a mount of the memory service that only counts, against a file system that answers every
-//!   write at once and does nothing (`null.rs`), both with the same options. `CPU` is what the daemon used, in seconds
-//!   for each GiB. Files that fit into `--memory` show the path of a write; the one large file also shows the spool,
-//!   which takes what does not fit.
+//! * *Writing, nothing kept*: a mount of the memory service that only counts, against two file systems with the same
+//!   options (`null.rs`): one that answers every write at once, and one that copies it into memory first, which is the
+//!   least that must be done before a write may be answered. `CPU` is what the daemon used, in seconds for each GiB.
+//!   Files that fit into `--memory` show the path of a write; the one large file also shows the spool, which takes what
+//!   does not fit. A mount that hashes cannot be faster than SHA-1.
 //! * *Copying to MediaWiki*: `cp` to a mount against clients that send the file straight from the disk, in one POST and
-//!   in the chunks that MediaWiki's own client would use. A ratio of 1.00 means that the mount costs nothing.
+//!   in chunks. What the mount does is the second, so a ratio of 1.00 means that it costs nothing.
 //! * *Reading from MediaWiki*: a program that reads the file through the mount against `curl`.
 //!
 //! The best of all rounds counts: the others say what else the machine did.
