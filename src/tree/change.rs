@@ -97,7 +97,7 @@ impl Tree {
             self.detach(target.ino);
             return Ok(());
         };
-        let _settled = file.place().hold().await;
+        let _settled = settled(file).await;
         // A commit that was under way may have made a version meanwhile.
         if let Some(node) = file.upload().source().node() {
             self.remove_remote(&path, &node).await?;
@@ -204,7 +204,7 @@ impl Tree {
         match &source.file {
             Some(file) => {
                 let file = file.clone();
-                let _settled = file.place().hold().await;
+                let _settled = settled(&file).await;
                 let node = file.upload().source().node();
                 let moved = self.rename_remote(&source, node, target.as_ref(), &path).await?;
                 if let Some(node) = &moved {
@@ -316,6 +316,18 @@ impl super::Inner {
             }
         }
         moved
+    }
+}
+
+/// Waits until no commit of the file is under way, and keeps the next one from naming it while the guard lives. A
+/// commit in doubt lets go of the name between its questions, and its answer is about the name it had.
+async fn settled(file: &File) -> tokio::sync::MutexGuard<'_, ()> {
+    loop {
+        file.upload().settled().await;
+        let guard = file.place().hold().await;
+        if !file.upload().is_committing() {
+            return guard;
+        }
     }
 }
 

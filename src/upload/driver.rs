@@ -97,6 +97,11 @@ impl Upload {
         self.core().machine.is_busy()
     }
 
+    /// Whether a commit waits for its answer.
+    pub fn is_committing(&self) -> bool {
+        self.core().machine.is_committing()
+    }
+
     /// The failure that every commit is answered with until the file is reopened.
     pub fn failure(&self) -> Option<Error> {
         self.core().machine.failure().cloned()
