@@ -93,6 +93,10 @@ impl File {
     /// # Errors
     /// Why it does not.
     pub async fn commit(self: &Arc<Self>) -> Result<()> {
+        if let Some(error) = self.state().parked.clone().filter(|_| self.upload.is_dirty()) {
+            // Nobody wrote since: an `fsync` by somebody else does not make it a file to publish.
+            return Err(error);
+        }
         if !self.upload.is_dirty() && !self.upload.is_busy() {
             self.state().wrote = false;
             return self.upload.failure().map_or(Ok(()), Err);

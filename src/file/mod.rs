@@ -188,6 +188,11 @@ impl File {
         !self.state().openers.is_empty()
     }
 
+    /// Whether a program has the file open for writing.
+    pub fn has_writers(&self) -> bool {
+        self.state().openers.iter().any(|opener| opener.writable)
+    }
+
     /// Whether a program reads the file through the kernel's pages.
     pub fn has_readers(&self) -> bool {
         self.state().readers > 0

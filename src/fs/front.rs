@@ -85,7 +85,7 @@ impl Front {
         }
         let tree = self.tree.clone();
         let file = self.in_time(async move { tree.file_for_open(ino).await }).await?;
-        if file.is_open() { file.truncate(size).await } else { file.truncate_closed(size).await }
+        if file.has_writers() { file.truncate(size).await } else { file.truncate_closed(size).await }
     }
 
     pub(super) fn ttl(&self, name: &str) -> Duration {
@@ -120,6 +120,7 @@ impl Front {
         match result {
             Ok(attr) => {
                 let ttl = self.ttl(name);
+                self.tree.refer(attr.ino);
                 reply.entry(&ttl, &reply::attr(&attr), Generation(0));
             }
             Err(error) => reply.error(reply::errno("lookup", self.child(At { parent, name }), &error)),

@@ -264,6 +264,7 @@ impl Filesystem for Fs {
                 Ok((attr, handle, flags)) => {
                     let attr = front.tree.attr(attr.ino).unwrap_or(attr);
                     let ttl = front.ttl(&name);
+                    front.tree.refer(attr.ino);
                     reply.created(&ttl, &reply::attr(&attr), Generation(0), FileHandle(handle), flags);
                 }
                 Err(error) => reply.error(reply::errno("create", front.child(at), &error)),

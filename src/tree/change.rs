@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::{Attr, Ino, Known, Overrides, Tree, not_found, stale};
 use crate::error::{Error, Kind, Result};
 use crate::file::File;
+use crate::path::RemotePath;
 use crate::service::{Node, NodeKind};
 
 /// Whether an existing name is an error.
@@ -32,12 +33,11 @@ pub struct At<'a> {
 struct Target {
     ino: Ino,
     kind: NodeKind,
-    file: Option<Arc<File>>,
     node: Option<Node>,
 }
 
 impl Tree {
-    /// Makes a file, or finds the one that is there. The kernel learns of it.
+    /// Makes a file, or finds the one that is there.
     ///
     /// # Errors
     /// `Exists` when it must not exist; what the service has against the name; `IsDirectory`.
@@ -49,7 +49,7 @@ impl Tree {
             Some(target) if target.kind == NodeKind::Directory => {
                 Err(Error::new(Kind::IsDirectory, "create", "a directory has this name"))
             }
-            Some(target) => Ok((self.inner().refer(target.ino, &self.defaults)?, false)),
+            Some(target) => Ok((self.attr(target.ino)?, false)),
             None => {
                 // Most services would complain only when the last byte has been sent.
                 self.service().check_name(&path)?;
@@ -57,7 +57,7 @@ impl Tree {
                 let mut entry = Entry::new(at.parent, canonical, NodeKind::File);
                 entry.overrides = overrides;
                 let ino = inner.add(entry);
-                Ok((inner.refer(ino, &self.defaults)?, true))
+                Ok((inner.attr(ino, &self.defaults)?, true))
             }
         }
     }
@@ -76,7 +76,7 @@ impl Tree {
         };
         let inner = self.inner();
         let entry = inner.entries.get(&ino).ok_or_else(stale)?;
-        Ok(Some(Target { ino, kind: entry.kind, file: entry.file.clone(), node: entry.node() }))
+        Ok(Some(Target { ino, kind: entry.kind, node: entry.node() }))
     }
 
     /// Removes a file.
@@ -89,26 +89,26 @@ impl Tree {
         if target.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "remove", "it is a directory"));
         }
-        let path = self.path(target.ino)?;
-        let Some(file) = &target.file else {
-            if let Some(node) = &target.node {
-                self.remove_remote(&path, node).await?;
-            }
-            self.detach(target.ino);
-            return Ok(());
-        };
-        let _settled = settled(file).await;
+        let file = self.file(target.ino)?;
+        let _settled = settled(&file).await;
+        self.still_named(at.parent, &canonical, target.ino)?;
         // A commit that was under way may have made a version meanwhile.
         if let Some(node) = file.upload().source().node() {
-            self.remove_remote(&path, &node).await?;
+            self.remove_remote(&file.place().get(), &node).await?;
         }
         // Not before: a file that the service does not let go stays a file, and what is written to it must arrive.
         file.upload().discard();
-        self.detach(target.ino);
+        self.inner().detach(target.ino);
         Ok(())
     }
 
-    async fn remove_remote(&self, path: &crate::path::RemotePath, node: &Node) -> Result<()> {
+    /// While a change waited, another may have moved or removed its entry.
+    fn still_named(&self, parent: Ino, canonical: &str, ino: Ino) -> Result<()> {
+        let named = self.inner().names.get(&(parent, canonical.to_owned())) == Some(&ino);
+        named.then_some(()).ok_or_else(not_found)
+    }
+
+    async fn remove_remote(&self, path: &RemotePath, node: &Node) -> Result<()> {
         match self.service().remove(path, node).await {
             // Somebody else was quicker.
             Err(error) if error.kind == Kind::NotFound => Ok(()),
@@ -116,23 +116,7 @@ impl Tree {
         }
     }
 
-    /// The name is gone; open handles still reach the entry.
-    fn detach(&self, ino: Ino) {
-        let mut inner = self.inner();
-        let Some(entry) = inner.entries.get_mut(&ino) else { return };
-        entry.removed = true;
-        let key = (entry.parent, entry.name.clone());
-        let unknown_to_kernel = entry.lookups == 0;
-        if inner.names.get(&key) == Some(&ino) {
-            inner.names.remove(&key);
-            inner.miss(key, Instant::now());
-        }
-        if unknown_to_kernel {
-            inner.entries.remove(&ino);
-        }
-    }
-
-    /// Makes a directory. The kernel learns of it.
+    /// Makes a directory.
     ///
     /// # Errors
     /// `Refused` where the service has no directories; `Exists`; whatever the service says.
@@ -154,7 +138,7 @@ impl Tree {
         if let Some(entry) = inner.entries.get_mut(&ino) {
             entry.overrides.merge(overrides);
         }
-        inner.refer(ino, &self.defaults)
+        inner.attr(ino, &self.defaults)
     }
 
     /// Removes an empty directory.
@@ -174,7 +158,7 @@ impl Tree {
         if let Some(node) = &target.node {
             self.remove_remote(&path, node).await?;
         }
-        self.detach(target.ino);
+        self.inner().detach(target.ino);
         Ok(())
     }
 
@@ -201,27 +185,31 @@ impl Tree {
             self.service().check_name(&directory.join(to.name))?;
         }
         let path = directory.join(&new);
-        match &source.file {
-            Some(file) => {
-                let file = file.clone();
-                let _settled = settled(&file).await;
-                let node = file.upload().source().node();
-                let moved = self.rename_remote(&source, node, target.as_ref(), &path).await?;
-                if let Some(node) = &moved {
-                    file.upload().source().renamed(path.clone(), node.clone());
-                } else if let Some(replaced) = target.as_ref().and_then(|target| target.node.clone()) {
-                    // Not on the service yet: its commit will replace what stands under the new name.
-                    file.upload().source().replaces(path.clone(), replaced);
-                }
-                self.relocate(source.ino, target, to.parent, new, moved);
-                file.place().set(path);
-                file.upload().moved();
-            }
-            None => {
-                let moved = self.rename_remote(&source, source.node.clone(), target.as_ref(), &path).await?;
-                self.relocate(source.ino, target, to.parent, new, moved);
-            }
+        // Both files are held, so that no commit of either names a file meanwhile; always in the same order, so that two
+        // renames across each other do not wait for one another.
+        let mut files = Vec::new();
+        for target in [Some(&source), target.as_ref()].into_iter().flatten().filter(|t| t.kind == NodeKind::File) {
+            files.push((target.ino, self.file(target.ino)?));
         }
+        files.sort_by_key(|(ino, _)| *ino);
+        let mut held = Vec::new();
+        for (_, file) in &files {
+            held.push(settled(file).await);
+        }
+        self.still_named(from.parent, &old, source.ino)?;
+        let replaced = target.as_ref().and_then(|target| self.node(target.ino));
+        let moved = self.rename_remote(source.ino, replaced.as_ref(), &path).await?;
+        if let Some((_, file)) = files.iter().find(|(ino, _)| *ino == source.ino) {
+            match (&moved, replaced) {
+                (Some(node), _) => file.upload().source().renamed(path.clone(), node.clone()),
+                // Not on the service yet: its commit will replace what stands under the new name.
+                (None, Some(replaced)) => file.upload().source().replaces(path.clone(), replaced),
+                (None, None) => {}
+            }
+            file.place().set(path);
+            file.upload().moved();
+        }
+        self.relocate(source.ino, to.parent, new, moved);
         Ok(())
     }
 
@@ -255,44 +243,42 @@ impl Tree {
     }
 
     /// Has the service rename what it knows; `None` when it does not know the source yet.
-    async fn rename_remote(
-        &self,
-        source: &Target,
-        node: Option<Node>,
-        target: Option<&Target>,
-        path: &crate::path::RemotePath,
-    ) -> Result<Option<Node>> {
-        let Some(node) = node else { return Ok(None) };
+    async fn rename_remote(&self, ino: Ino, replaced: Option<&Node>, path: &RemotePath) -> Result<Option<Node>> {
+        let Some(node) = self.node(ino) else { return Ok(None) };
         let capability = self.service().capability();
-        let replaces = target.is_some_and(|target| target.node.is_some());
-        if !capability.rename || (replaces && !capability.rename_replaces) {
+        if !capability.rename || (replaced.is_some() && !capability.rename_replaces) {
             let what = "the service cannot put a file over another one in one step";
             return Err(Error::new(Kind::CrossDevice, "rename", what));
         }
-        let from = self.path(source.ino)?;
+        let from = self.path(ino)?;
         self.service().rename(&from, &node, path).await.map(Some)
     }
 
-    /// Moves the entry in the tree; whatever stood under the new name is detached.
-    fn relocate(&self, ino: Ino, target: Option<Target>, parent: Ino, name: String, moved: Option<Node>) {
-        if let Some(target) = target {
-            if let Some(file) = &target.file {
+    /// Moves the entry in the tree; whatever stands under the new name by now is detached.
+    fn relocate(&self, ino: Ino, parent: Ino, name: String, moved: Option<Node>) {
+        let mut inner = self.inner();
+        let key = (parent, name);
+        if let Some(there) = inner.names.get(&key).copied().filter(|there| *there != ino) {
+            if let Some(file) = inner.entries.get(&there).and_then(|entry| entry.file.clone()) {
                 file.upload().discard();
             }
-            self.detach(target.ino);
+            inner.detach(there);
         }
-        let mut inner = self.inner();
         let Some(entry) = inner.entries.get_mut(&ino) else { return };
-        let old = (entry.parent, std::mem::replace(&mut entry.name, name.clone()));
+        let old = (entry.parent, std::mem::replace(&mut entry.name, key.1.clone()));
         entry.parent = parent;
         entry.fetched = Instant::now();
+        // A listing that was under way may have missed it under either name.
+        entry.removed = false;
         if moved.is_some() {
             entry.remote = moved;
         }
-        inner.names.remove(&old);
+        if inner.names.get(&old) == Some(&ino) {
+            inner.names.remove(&old);
+        }
         inner.miss(old, Instant::now());
-        inner.misses.remove(&(parent, name.clone()));
-        inner.names.insert((parent, name), ino);
+        inner.misses.remove(&key);
+        inner.names.insert(key, ino);
         let below = inner.move_places(ino);
         drop(inner);
         for file in below {
@@ -302,6 +288,21 @@ impl Tree {
 }
 
 impl super::Inner {
+    /// The name is gone; open handles still reach the entry.
+    fn detach(&mut self, ino: Ino) {
+        let Some(entry) = self.entries.get_mut(&ino) else { return };
+        entry.removed = true;
+        let key = (entry.parent, entry.name.clone());
+        let unknown_to_kernel = entry.lookups == 0;
+        if self.names.get(&key) == Some(&ino) {
+            self.names.remove(&key);
+            self.miss(key, Instant::now());
+        }
+        if unknown_to_kernel {
+            self.entries.remove(&ino);
+        }
+    }
+
     /// Tells every open file below `ino` where it stands now; which ones that were.
     fn move_places(&self, ino: Ino) -> Vec<Arc<File>> {
         let mut moved = Vec::new();

@@ -99,7 +99,8 @@ impl Entry {
 
     /// Whether the mount knows more of it than the service does.
     pub(super) fn is_local(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.is_local()) || (self.kind == NodeKind::File && self.node().is_none())
+        let unpublished = self.kind == NodeKind::File && self.node().is_none();
+        self.file.as_ref().is_some_and(|file| file.is_local()) || (unpublished && !self.removed)
     }
 
     /// Whether something newer is known than what the service answered to a question asked at `asked`.

@@ -96,12 +96,14 @@ impl Inner {
         let unseen: Vec<(Ino, String)> = self
             .names
             .iter()
-            .filter(|((directory, name), ino)| *directory == parent && !seen.contains(name) && gone(&self.entries[ino]))
+            .filter(|((directory, name), ino)| {
+                *directory == parent && !seen.contains(name) && self.entries.get(ino).is_none_or(gone)
+            })
             .map(|((_, name), ino)| (*ino, name.clone()))
             .collect();
         for (ino, name) in unseen {
             self.names.remove(&(parent, name));
-            let entry = self.entries.get_mut(&ino).expect("a name has its entry");
+            let Some(entry) = self.entries.get_mut(&ino) else { continue };
             entry.removed = true;
             if entry.lookups == 0 {
                 self.entries.remove(&ino);
@@ -112,7 +114,9 @@ impl Inner {
     fn children(&self, parent: Ino) -> Vec<Listed> {
         let mine = self.names.iter().filter(|((directory, _), _)| *directory == parent);
         let mut children: Vec<Listed> = mine
-            .map(|((_, name), ino)| Listed { ino: *ino, name: name.clone(), kind: self.entries[ino].kind })
+            .filter_map(|((_, name), ino)| {
+                Some(Listed { ino: *ino, name: name.clone(), kind: self.entries.get(ino)?.kind })
+            })
             .filter(|child| child.ino != ROOT)
             .collect();
         children.sort_by(|a, b| a.name.cmp(&b.name));

@@ -136,7 +136,7 @@ impl Tree {
         self.attr(ino)
     }
 
-    /// The entry of `name` in `parent`, if that can be said without asking; counted as a reference of the kernel.
+    /// The entry of `name` in `parent`, if that can be said without asking.
     pub fn lookup_now(&self, parent: Ino, name: &str) -> Option<Result<Attr>> {
         let canonical = match self.canonical(name) {
             Ok(canonical) => canonical,
@@ -144,15 +144,15 @@ impl Tree {
             Err(error) if error.kind == Kind::BadName => return Some(Err(not_found())),
             Err(error) => return Some(Err(error)),
         };
-        let mut inner = self.inner();
+        let inner = self.inner();
         match inner.known(parent, &canonical, self.dir_cache) {
-            Known::Entry(ino) => Some(inner.refer(ino, &self.defaults)),
+            Known::Entry(ino) => Some(inner.attr(ino, &self.defaults)),
             Known::Absent => Some(Err(not_found())),
             Known::Ask => None,
         }
     }
 
-    /// The entry of `name` in `parent`; counted as a reference of the kernel.
+    /// The entry of `name` in `parent`.
     ///
     /// # Errors
     /// `NotFound`, or whatever the service says.
@@ -162,7 +162,7 @@ impl Tree {
         }
         let canonical = self.canonical(name)?;
         let ino = self.ask(parent, &canonical).await?;
-        self.inner().refer(ino, &self.defaults)
+        self.attr(ino)
     }
 
     /// Asks the service for a name and takes its word.
@@ -194,7 +194,7 @@ impl Tree {
         self.ask(parent, &name).await.map(|_| ())
     }
 
-    /// The kernel learned of the entry in a listing.
+    /// The kernel learns of the entry: one reference more, until it forgets.
     pub fn refer(&self, ino: Ino) {
         if let Some(entry) = self.inner().entries.get_mut(&ino) {
             entry.lookups += 1;
@@ -287,7 +287,7 @@ impl Inner {
     fn known(&self, parent: Ino, canonical: &str, dir_cache: Duration) -> Known {
         let key = (parent, canonical.to_owned());
         if let Some(ino) = self.names.get(&key) {
-            let entry = &self.entries[ino];
+            let Some(entry) = self.entries.get(ino) else { return Known::Ask };
             let fresh = entry.is_local() || entry.fetched.elapsed() < dir_cache;
             return if fresh { Known::Entry(*ino) } else { Known::Ask };
         }
@@ -300,26 +300,21 @@ impl Inner {
         self.entries.get(&ino).map(|entry| entry.attr(ino, defaults)).ok_or_else(stale)
     }
 
-    /// The kernel learns of the entry.
-    fn refer(&mut self, ino: Ino, defaults: &Defaults) -> Result<Attr> {
-        let entry = self.entries.get_mut(&ino).ok_or_else(stale)?;
-        entry.lookups += 1;
-        Ok(entry.attr(ino, defaults))
-    }
-
     fn unrefer(&mut self, ino: Ino, count: u64) {
         let Some(entry) = self.entries.get_mut(&ino) else { return };
         entry.lookups = entry.lookups.saturating_sub(count);
-        if entry.lookups > 0 || ino == ROOT || entry.is_local() {
+        if entry.lookups > 0 || ino == ROOT {
             return;
         }
         if entry.removed {
+            // Nobody can ask for it again; whoever still has it open holds the file itself.
+            let key = (entry.parent, entry.name.clone());
+            if self.names.get(&key) == Some(&ino) {
+                self.names.remove(&key);
+            }
             self.entries.remove(&ino);
-        } else {
-            // What the service has can be had again; the cached bytes go with it.
-            entry.remote = entry.node();
-            let written = entry.file.take().and_then(|file| file.modified());
-            entry.overrides.modified = written.or(entry.overrides.modified);
+        } else if !entry.is_local() {
+            entry.let_go();
         }
     }
 
@@ -408,6 +403,16 @@ impl Entry {
             self.overrides.modified = None;
         }
         self.remote = Some(node);
+        if self.lookups == 0 {
+            self.let_go();
+        }
+    }
+
+    /// Drops the file behind an entry that nobody uses: what the service has can be had again.
+    fn let_go(&mut self) {
+        self.remote = self.node();
+        let written = self.file.take().and_then(|file| file.modified());
+        self.overrides.modified = written.or(self.overrides.modified);
     }
 }
 

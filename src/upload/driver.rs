@@ -153,18 +153,18 @@ impl Upload {
         if core.machine.is_committing() {
             return Err(Held::Committing);
         }
-        let was_dirty = core.machine.is_dirty();
-        if !was_dirty {
+        if !core.machine.is_dirty() {
             // Before the first byte: nothing of it may be dropped.
             self.source.keep();
             core.machine.learn(self.uploads.service().capability());
         }
         let (value, event) = change(&mut core, &self.source);
-        if let Some(event) = event {
-            self.step(core, event);
-        } else if !was_dirty {
+        let actions = event.map(|event| core.machine.on(event)).unwrap_or_default();
+        if !core.machine.is_dirty() && !core.machine.is_discarded() {
+            // Nothing came of it, and the service has everything. (Of a removed file it has nothing.)
             self.source.release();
         }
+        self.apply(core, actions);
         Ok(value)
     }
 
@@ -245,9 +245,17 @@ impl Upload {
         self.step(self.core(), event);
     }
 
-    /// One step of the machine; what concerns the bytes is done under the lock, everything else after it.
     fn step(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, event: Event) {
+        let was_committing = core.machine.is_committing();
         let actions = core.machine.on(event);
+        if was_committing && !core.machine.is_committing() {
+            self.settled.notify_waiters();
+        }
+        self.apply(core, actions);
+    }
+
+    /// What the machine asks for; what concerns the bytes is done under the lock, everything else after it.
+    fn apply(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, actions: Vec<Action>) {
         let mut later = Vec::with_capacity(actions.len());
         for action in actions {
             match action {
@@ -259,12 +267,10 @@ impl Upload {
                         self.source.committed(path, node.clone(), outcome.clean);
                     }
                     later.extend(answers(&mut core, ids, &Ok(outcome)));
-                    self.settled.notify_waiters();
                 }
                 Action::Failed { ids, error } => {
                     tracing::error!(path = %self.place.get(), %error, "upload failed; the bytes are kept");
                     later.extend(answers(&mut core, ids, &Err(error)));
-                    self.settled.notify_waiters();
                 }
                 action => self.start(&mut core, action),
             }
@@ -332,10 +338,8 @@ impl Upload {
     /// The commit itself: nobody renames or removes the file meanwhile.
     async fn finish(self: Arc<Self>, token: SessionToken, receipts: Vec<Receipt>, size: u64, sha1: Option<Sha1Digest>) {
         let _settled = self.place.hold().await;
-        if self.core().machine.is_doomed() {
-            // Renamed while this waited, and the session has the old name.
-            let error = Error::new(Kind::Conflict, "upload", "the file was renamed while it was being sent");
-            return self.event(Event::Finished { result: Err(error.retry(Retry::After(Duration::ZERO))) });
+        if self.core().machine.is_doomed() || self.core().machine.is_discarded() {
+            return self.event(Event::Finished { result: Err(overtaken()) });
         }
         let spec = Spec { sha1, ..self.spec(Some(size)) };
         self.core().asked = Some(spec.clone());
@@ -346,6 +350,9 @@ impl Upload {
 
     async fn whole(self: Arc<Self>, payload: Payload, size: u64) {
         let _settled = self.place.hold().await;
+        if self.core().machine.is_discarded() {
+            return self.event(Event::Finished { result: Err(overtaken()) });
+        }
         let spec = self.spec(Some(size));
         self.core().asked = Some(spec.clone());
         let result = self.uploads.service().put_whole(&spec, payload.clone()).await;
@@ -392,6 +399,12 @@ impl Upload {
             upload.event(event);
         });
     }
+}
+
+/// The file was removed, or renamed under a session that has the old name, while its commit waited for that.
+fn overtaken() -> Error {
+    let error = Error::new(Kind::Conflict, "upload", "the file was renamed or removed while it was being sent");
+    error.retry(Retry::After(Duration::ZERO))
 }
 
 /// The answers for `ids`, to be sent outside of the lock.

@@ -44,6 +44,8 @@ struct Base {
     visible: u64,
     /// The lowest cut since the version that is being committed was complete.
     cut_since: u64,
+    /// Counts the versions: bytes that were asked for before the last change of it belong to another file.
+    generation: u64,
 }
 
 impl Source {
@@ -54,7 +56,7 @@ impl Source {
             service,
             chunk_bytes: cache.chunk_bytes(),
             cached: cache.content(),
-            base: Mutex::new(Base { node, visible, cut_since: u64::MAX }),
+            base: Mutex::new(Base { node, visible, cut_since: u64::MAX, generation: 0 }),
             fetching: tokio::sync::Mutex::new(()),
         }
     }
@@ -93,11 +95,13 @@ impl Source {
         self.cached.room().await
     }
 
+    /// The bytes and what shows through below them are cut in one step: a fetch that ends in between would bring back
+    /// what was cut off.
     pub(super) fn truncate(&self, size: u64) {
-        self.cached.truncate(size);
         let mut base = self.base();
         base.visible = base.visible.min(size);
         base.cut_since = base.cut_since.min(size);
+        self.cached.truncate(size);
     }
 
     /// The local bytes are the only copy from now on.
@@ -115,7 +119,7 @@ impl Source {
         let mut base = self.base();
         base.visible = if clean { node.size } else { node.size.min(base.cut_since) };
         base.node = Some((path, node));
-        drop(base);
+        base.generation += 1;
         if clean {
             self.cached.release();
         }
@@ -123,9 +127,11 @@ impl Source {
 
     /// Nothing of the file is local; the service's version is `node`.
     pub(super) fn reset(&self, path: RemotePath, node: Node) {
+        let mut base = self.base();
+        let generation = base.generation + 1;
+        *base = Base { visible: node.size, node: Some((path, node)), cut_since: u64::MAX, generation };
         self.cached.truncate(0);
         self.cached.release();
-        *self.base() = Base { visible: node.size, node: Some((path, node)), cut_since: u64::MAX };
     }
 
     /// Nothing came of the write that asked to keep the bytes.
@@ -146,44 +152,38 @@ impl Source {
     /// # Errors
     /// Whatever keeps the bytes from being had: the spool, the service, a version that changed meanwhile.
     pub async fn read(&self, at: u64, max: u64) -> Result<Bytes> {
-        if let Some(bytes) = self.cached.read(at, max).await? {
-            return Ok(bytes);
-        }
-        let hole = |len: u64| Bytes::from_static(&ZEROS[..len.min(ZEROS.len() as u64) as usize]);
-        let one_at_a_time = if at < self.base().visible {
-            let guard = self.fetching.lock().await;
+        loop {
             if let Some(bytes) = self.cached.read(at, max).await? {
                 return Ok(bytes);
             }
-            Some(guard)
-        } else {
-            None
-        };
-        let Piece::Missing(missing) = self.cached.piece(at, max) else {
-            // Written this very moment.
-            drop(one_at_a_time);
-            return Box::pin(self.read(at, max)).await;
-        };
-        let len = missing.end - missing.start;
-        if at >= self.base().visible {
-            return Ok(hole(len));
+            if at >= self.base().visible {
+                let Piece::Missing(hole) = self.cached.piece(at, max) else { continue };
+                let len = (hole.end - hole.start).min(ZEROS.len() as u64) as usize;
+                return Ok(Bytes::from_static(&ZEROS[..len]));
+            }
+            let _one_at_a_time = self.fetching.lock().await;
+            if let Some(bytes) = self.cached.read(at, max).await? {
+                return Ok(bytes);
+            }
+            let Piece::Missing(missing) = self.cached.piece(at, max) else { continue };
+            if let Some(bytes) = self.fetch(at, self.chunk_bytes).await? {
+                return Ok(bytes.slice(..bytes.len().min((missing.end - missing.start) as usize)));
+            }
         }
-        let fetched = self.fetch(at, self.chunk_bytes).await?;
-        Ok(fetched.slice(..fetched.len().min(len as usize)))
     }
 
     /// Up to `max` bytes of the base, from the chunk of `at` on, into the cache; those from `at` on are the answer.
-    async fn fetch(&self, at: u64, max: u64) -> Result<Bytes> {
-        let (node, visible) = {
+    /// `None` when the file is another one by the time they come.
+    async fn fetch(&self, at: u64, max: u64) -> Result<Option<Bytes>> {
+        let (node, visible, generation) = {
             let base = self.base();
-            (base.node.clone(), base.visible)
+            (base.node.clone(), base.visible, base.generation)
         };
         let Some((path, node)) = node else {
             return Err(Error::new(Kind::Corrupt, "read", "bytes below a file that has no version on the service"));
         };
         if at >= visible {
-            // Cut off while this reader waited.
-            return Ok(Bytes::from_static(&ZEROS[..1]));
+            return Ok(None);
         }
         let start = at - at % self.chunk_bytes;
         let end = (start + max).min(node.size);
@@ -191,14 +191,14 @@ impl Source {
         if bytes.len() as u64 != end - start {
             return Err(Error::new(Kind::Corrupt, "read", "the service sent another number of bytes than announced"));
         }
-        // Cut off while the bytes were on their way: they must not come back.
-        let visible = self.base().visible.clamp(start, end);
-        let bytes = bytes.slice(..(visible - start) as usize);
-        self.cached.fill(start, &bytes);
-        if visible <= at {
-            return Ok(Bytes::from_static(&ZEROS[..1]));
+        // Held while the bytes go into the cache: whoever cuts or replaces the file meanwhile waits for this copy.
+        let base = self.base();
+        if base.generation != generation || base.visible <= at {
+            return Ok(None);
         }
-        Ok(bytes.slice((at - start) as usize..))
+        let bytes = bytes.slice(..(base.visible.min(end) - start) as usize);
+        self.cached.fill(start, &bytes);
+        Ok(Some(bytes.slice((at - start) as usize..)))
     }
 
     /// Whether a program that reads in sequence and has reached `at` should find more in the cache than there is.

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `pressure`, `unmount`, `daemon`), what a person types (`cli`), one
+//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`,
+//! `unmount`, `daemon`), what a person types (`cli`), one
 //! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`, `wiki_errors`), how the sources hang
 //! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
@@ -16,6 +17,7 @@ mod killed;
 mod mediawiki;
 mod names;
 mod pressure;
+mod races;
 mod support;
 mod tidy;
 mod units;

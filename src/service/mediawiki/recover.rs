@@ -48,7 +48,7 @@ impl MediaWiki {
 
     /// A direct upload, or a first chunk that was also the last.
     async fn settle_whole(&self, spec: &Spec, wanted: Wanted) -> Result<Progress> {
-        let doubt = whole_doubt(&self.canonical(spec), wanted);
+        let doubt = whole_doubt(&self.canonical(spec), wanted.size);
         if let Some(node) = self.matching(OP, spec, wanted).await? {
             return Ok(self.finished(&doubt, node));
         }

@@ -172,21 +172,24 @@ impl MediaWiki {
 
     /// Uploads a complete file by one direct POST.
     pub(super) async fn upload_whole(&self, spec: &Spec, payload: Payload) -> Result<Node> {
-        let wanted = Wanted { size: payload.len(), sha1: payload.sha1_to_end().or(spec.sha1) };
+        let size = payload.len();
         if payload.is_empty() {
             return Err(Error::new(Kind::Invalid, OP, "a wiki has no empty files"));
         }
-        if wanted.size > self.limits.piece() {
+        if size > self.limits.piece() {
             return Err(too_large_at_once());
         }
         self.admit(spec).await?;
-        let call = self.publication(spec).file("file", payload).answer_within(work_within(wanted.size));
+        let digest = payload.clone();
+        let call = self.publication(spec).file("file", payload).answer_within(work_within(size));
         let answer = self.sessions.call::<UploadAnswer>(call).await;
-        self.remember(&whole_doubt(&self.canonical(spec), wanted), &answer);
+        // Known only now: the bytes are hashed while they are sent.
+        let wanted = Wanted { size, sha1: digest.sha1_to_end().or(spec.sha1) };
+        self.remember(&whole_doubt(&self.canonical(spec), size), &answer);
         match answer {
-            Err(trouble) if matches!(self.go_on(&trouble, wanted.size), Next::Smaller) => Err(too_large_at_once()),
+            Err(trouble) if matches!(self.go_on(&trouble, size), Next::Smaller) => Err(too_large_at_once()),
             Ok(answer) => {
-                self.limits.accepted(wanted.size);
+                self.limits.accepted(size);
                 self.published(spec, wanted, Ok(answer)).await
             }
             refused => self.published(spec, wanted, refused).await,
@@ -282,8 +285,8 @@ enum Next {
 }
 
 /// What a direct upload is in doubt about.
-pub(super) fn whole_doubt(name: &str, wanted: Wanted) -> String {
-    format!("{name}|{}|{}", wanted.size, wanted.sha1.map_or_else(String::new, |sha1| sha1.to_string()))
+pub(super) fn whole_doubt(name: &str, size: u64) -> String {
+    format!("{name}|{size}")
 }
 
 /// The answer to a chunk that was not the last.

@@ -154,6 +154,11 @@ impl Machine {
 
     /// A definite refusal, or a doubt that a probe cannot settle yet: wait and try again, or give up.
     pub(super) fn refused(&mut self, error: Error, out: &mut Vec<Action>) {
+        if self.failed.is_some() && self.stage == (Stage::Probing { asked: false }) {
+            // Nobody waits for the answer: it is asked for again by the next commit.
+            self.stage = Stage::Unsettled;
+            return;
+        }
         let asked = match error.retry {
             Retry::Never => return self.fail(error, out),
             Retry::After(asked) => asked,
@@ -212,9 +217,9 @@ impl Machine {
             && !self.commits.is_empty()
         {
             out.push(Action::Failed { ids: std::mem::take(&mut self.commits), error: error.clone() });
+            self.attempts = 0;
+            self.tries = 0;
         }
-        self.attempts = 0;
-        self.tries = 0;
     }
 }
 

@@ -114,9 +114,14 @@ impl Machine {
         !self.commits.is_empty() || self.in_flight() || self.session.is_some()
     }
 
-    /// Whether a commit waits for its answer.
+    /// Whether the file must not change: a commit waits for its answer, or one that ran out of patience still sends.
     pub fn is_committing(&self) -> bool {
-        !self.commits.is_empty()
+        !self.commits.is_empty() || self.stage == Stage::Whole
+    }
+
+    /// Whether nothing of the file shall reach the service any more.
+    pub fn is_discarded(&self) -> bool {
+        self.discarded
     }
 
     /// Whether the session under way is worth nothing any more.
@@ -206,7 +211,9 @@ impl Machine {
         if size == self.size && !self.dirty && size != 0 {
             return;
         }
-        let cut_off = size.min(self.size)..u64::MAX;
+        // What is held back must stay behind what was sent: a session that ends where its parts end has no last one.
+        let hold_back = self.capability.policy.rules().map_or(0, |rules| rules.hold_back);
+        let cut_off = size.min(self.size).saturating_sub(hold_back)..u64::MAX;
         if size != self.size && (self.end_is_sent() || self.touches_sent(&cut_off)) {
             self.doomed = true;
         }
