@@ -68,10 +68,9 @@
 //! Held for memory work only: never across `.await`, never while disk or network work, never while calling upward. The
 //! order, each only after those before it:
 //!
-//! tree < file < upload < content of the cache < recency < pool
+//! tree < file < upload < base of a source < content of the cache < recency < pool
 //!
-//! The path of a [`upload::Place`] and the base of a [`upload::Source`] are leaves: nothing is taken while they are held.
-//! Two locks are asynchronous and may be held across requests; they are taken before any of the above:
+//! The path of a [`upload::Place`] is a leaf: nothing is taken while it is held. Two locks are asynchronous and may be held across requests; they are taken before any of the above:
 //! [`upload::Place::hold`], by which a commit, a rename and a removal of one file exclude one another, and the one in
 //! [`upload::Source`] that lets one reader at a time fetch.
 //!

@@ -4,6 +4,7 @@
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 
@@ -13,6 +14,11 @@ const DIRECTORY_MODE: u32 = 0o700;
 const LOCK_MODE: u32 = 0o600;
 /// Write permission for group and others: with it, somebody else could put files in our way.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// How long a second daemon waits: `umount` returns a moment before the daemon behind the mount is gone, and whoever
+/// mounts again at once should not be refused. A person notices nothing yet.
+const LOCK_WAIT: Duration = Duration::from_millis(800);
+/// How often it looks meanwhile.
+const LOCK_TICK: Duration = Duration::from_millis(20);
 /// The file in the directory that is locked; its content means nothing.
 const LOCK_NAME: &str = "lock";
 
@@ -89,13 +95,18 @@ fn lock(directory: &Path) -> Result<File> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(directory.join(LOCK_NAME))
         .map_err(|error| refused(directory, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let what = format!("another daemon uses the spool directory {}", directory.display());
-            Err(Error::new(Kind::Busy, "spool", what).hint("unmount it first, or give this mount its own --spool"))
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_TICK),
+            Err(TryLockError::WouldBlock) => {
+                let what = format!("another daemon uses the spool directory {}", directory.display());
+                let hint = "unmount it first, or give this mount its own --spool";
+                return Err(Error::new(Kind::Busy, "spool", what).hint(hint));
+            }
+            Err(TryLockError::Error(error)) => return Err(refused(directory, error)),
         }
-        Err(TryLockError::Error(error)) => Err(refused(directory, error)),
     }
 }
 
@@ -108,6 +119,16 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_daemon_that_is_about_to_end_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = SpoolLock::acquire(home.path()).unwrap();
+        let directory = home.path().to_owned();
+        let next = std::thread::spawn(move || SpoolLock::acquire(&directory).map(|_| ()));
+        drop(lock);
+        next.join().unwrap().unwrap();
     }
 
     #[test]
