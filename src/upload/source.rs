@@ -269,3 +269,95 @@ impl Content for Outgoing {
         (hash.reached == end).then(|| Sha1Digest(hash.hasher.clone().finalize().into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::CacheConfig;
+    use crate::service::layer::Layered;
+    use crate::service::layer::fault::{Fault, Faults, Gate, When};
+    use crate::service::memory::{Memory, MemoryConfig};
+    use crate::service::{Operation, Payload, Spec};
+
+    /// A file of 2 MiB on a service whose first answer to a read waits at a gate.
+    struct Stalled {
+        memory: Arc<Memory>,
+        source: Arc<Source>,
+        gate: Gate,
+        path: RemotePath,
+        _spool: tempfile::TempDir,
+    }
+
+    const SIZE: usize = 2 << 20;
+
+    impl Stalled {
+        async fn new() -> Stalled {
+            let mut config = MemoryConfig::friendly();
+            config.capability.whole_max = 1 << 30;
+            let (memory, faults, gate) = (Arc::new(Memory::new(config)), Faults::new(), Gate::new());
+            let path = RemotePath::parse("f").unwrap();
+            let node = upload(&memory, &path, b'o').await;
+            faults.add(Operation::Read, When::Nth(1), Fault::StallAfter(gate.clone()));
+            let spool = tempfile::tempdir().unwrap();
+            let cache = Cache::open(CacheConfig {
+                memory_bytes: CacheConfig::MEMORY_BYTES,
+                chunk_bytes: CacheConfig::CHUNK_BYTES,
+                spool_dir: spool.path().to_owned(),
+                spool_bytes_max: 0,
+            });
+            let service = Layered::wrap(memory.clone(), faults);
+            let source = Arc::new(Source::new(service, &cache.unwrap(), Some((path.clone(), node))));
+            Stalled { memory, source, gate, path, _spool: spool }
+        }
+
+        /// A reader of the first bytes, whose request has been answered, but not heard.
+        async fn reader(&self) -> tokio::task::JoinHandle<Result<Bytes>> {
+            let source = self.source.clone();
+            let reader = tokio::spawn(async move { source.read(0, 100).await });
+            self.gate.reached().await;
+            reader
+        }
+    }
+
+    async fn upload(memory: &Memory, path: &RemotePath, byte: u8) -> Node {
+        let spec = Spec { path: path.clone(), size: Some(SIZE as u64), sha1: None, replaces: None };
+        memory.put_whole(&spec, Payload::from_bytes(vec![byte; SIZE].into(), 0)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn bytes_of_an_old_version_that_come_late_are_not_taken() {
+        let stalled = Stalled::new().await;
+        let reader = stalled.reader().await;
+        let node = upload(&stalled.memory, &stalled.path, b'n').await;
+        stalled.source.reset(stalled.path.clone(), node);
+        stalled.gate.open();
+        assert_eq!(reader.await.unwrap().unwrap()[0], b'n', "the reader asks again");
+        for at in [0, 4096, SIZE as u64 - 1] {
+            assert_eq!(stalled.source.read(at, 1).await.unwrap()[0], b'n');
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_were_cut_off_meanwhile_do_not_come_back() {
+        let stalled = Stalled::new().await;
+        let reader = stalled.reader().await;
+        stalled.source.truncate(10);
+        stalled.gate.open();
+        assert_eq!(reader.await.unwrap().unwrap(), vec![b'o'; 10]);
+        // The file grows again: what was cut off reads as zeros.
+        assert_eq!(stalled.source.read(10, 1).await.unwrap()[0], 0);
+        assert_eq!(stalled.source.read(4096, 1).await.unwrap()[0], 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_asked_for_before_a_commit_are_not_taken_after_it() {
+        let stalled = Stalled::new().await;
+        let reader = stalled.reader().await;
+        stalled.source.keep();
+        assert_eq!(stalled.source.write(50, b"local"), 5);
+        let node = upload(&stalled.memory, &stalled.path, b'n').await;
+        stalled.source.committed(stalled.path.clone(), node, true);
+        stalled.gate.open();
+        assert_ne!(reader.await.unwrap().unwrap()[0], b'o');
+    }
+}
