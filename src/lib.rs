@@ -60,7 +60,7 @@
 //! | `fuser-N`      | reads requests, answers what memory can answer, hands the rest to tasks | the kernel only        |
 //! | `network`      | the runtime: every request to a service, every reply that had to wait; a few more of this name read `/proc` | sockets, timers |
 //! | `spool-io`     | all disk work of the cache                                              | the disk, its mailbox  |
-//! | `coherence`    | tells the kernel to drop pages that were written past                   | the kernel, its mailbox |
+//! | `coherence`    | tells the kernel to forget pages and names that changed behind its back | the kernel, its mailbox |
 //! | main           | starts, waits for a signal or the unmount, drains                       | channels               |
 //!
 //! # Locks

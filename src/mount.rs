@@ -199,27 +199,33 @@ fn check_device() -> anyhow::Result<()> {
 pub fn check_mount_point(dir: &Path) -> Result<PathBuf, Refusal> {
     let shown = dir.display();
     let refuse = |what: String, instead: String| Err(Refusal::new(Place::Arguments, what, instead));
+    let is_dead = |error: &io::Error| error.raw_os_error() == Some(libc::ENOTCONN);
+    let dead = || {
+        refuse(
+            format!("{shown} is a dead mount: the process behind it has gone"),
+            format!("run: fusermount3 -uz {shown}"),
+        )
+    };
     let real = match dir.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
         Ok((about, real)) if about.is_dir() => real,
         Ok(_) => return refuse(format!("{shown} is not a directory"), "mount on a directory".into()),
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-            let what = format!("{shown} is a dead mount: the process behind it has gone");
-            return refuse(what, format!("run: fusermount3 -uz {shown}"));
-        }
+        Err(error) if is_dead(&error) => return dead(),
         Err(error) => {
             return refuse(format!("{shown} cannot be mounted on: {error}"), format!("run: mkdir -p {shown}"));
         }
     };
-    if fuse_is_mounted_on(&real) {
-        return refuse(format!("something is mounted on {shown} already"), format!("run: fusermount3 -u {shown}"));
-    }
+    // Asked by opening: the kernel still knows the attributes of a mount that died a moment ago.
     match fs::read_dir(&real).map(|mut entries| entries.next().is_some()) {
-        Ok(false) => Ok(real),
+        Err(error) if is_dead(&error) => dead(),
+        Err(error) => refuse(format!("{shown} cannot be read: {error}"), "mount on a directory of your own".into()),
+        Ok(_) if fuse_is_mounted_on(&real) => {
+            refuse(format!("something is mounted on {shown} already"), format!("run: fusermount3 -u {shown}"))
+        }
         Ok(true) => refuse(
             format!("{shown} is not empty, and mounting would hide what is in it"),
             "mount on an empty directory".into(),
         ),
-        Err(error) => refuse(format!("{shown} cannot be read: {error}"), "mount on a directory of your own".into()),
+        Ok(false) => Ok(real),
     }
 }
 

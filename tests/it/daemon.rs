@@ -97,6 +97,24 @@ fn it_ends_when_it_is_unmounted() {
 }
 
 #[test]
+fn a_mount_whose_daemon_was_killed_is_told_from_one_that_lives() {
+    let mut daemon = Daemon::start();
+    // The kernel knows the attributes of the root for a second: they must not pass for a sign of life.
+    daemon.shell("echo x > f; ls -la").wait().ok();
+    let mount_again = |daemon: &Daemon| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
+        let output = command.args(["mount", "memory"]).arg(daemon.dir()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = mount_again(&daemon);
+    assert!(code == Some(2) && said.contains("is mounted on") && said.contains("already"), "{said}");
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let (code, said) = mount_again(&daemon);
+    assert!(code == Some(2) && said.contains("is a dead mount") && said.contains("fusermount3 -uz"), "{said}");
+}
+
+#[test]
 fn it_waits_for_a_program_that_still_writes() {
     let mut daemon = Daemon::start();
     let mut shell = daemon.shell("exec 3> f; echo begin >&3; pause; echo end >&3 && exec 3>&- && echo closed");

@@ -11,11 +11,6 @@ use crate::support::daemon::{Daemon, Remote};
 use crate::support::program::until;
 use crate::support::wiki::{Which, Wiki};
 
-fn remote(wiki: &Wiki) -> Remote {
-    let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| wiki.env(key).to_owned());
-    Remote { url, user, password }
-}
-
 /// A wiki of this test alone, which can be stopped.
 struct OwnWiki {
     folder: TempDir,
@@ -58,7 +53,7 @@ impl Drop for OwnWiki {
 async fn each_refusal_of_the_wiki_has_its_errno_and_its_advice() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     let text = vec![b'x'; 4 << 20];
     fs::write(daemon.local("large.txt"), &text).unwrap();
     for (trouble, errno, advice) in [
@@ -84,7 +79,7 @@ async fn each_refusal_of_the_wiki_has_its_errno_and_its_advice() {
 async fn names_that_a_wiki_cannot_have_are_refused_before_a_byte_is_written() {
     let wiki = Wiki::take(Which::Wide).await;
     let mark = wiki.mark().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     let long = format!("{}.txt", "n".repeat(240));
     for (name, errno, advice) in [
         ("program.exe", "Operation not permitted", "exe"),
@@ -106,7 +101,7 @@ async fn names_that_a_wiki_cannot_have_are_refused_before_a_byte_is_written() {
 #[tokio::test]
 async fn what_keeps_a_wiki_from_being_mounted_is_said_in_words() {
     let wiki = Wiki::take(Which::Wide).await;
-    let right = remote(&wiki);
+    let right = wiki.remote();
     let page = right.url.replace("api.php", "index.php");
     let nobody = "http://127.0.0.1:9/w/api.php".to_owned();
     for (remote, code, words) in [

@@ -8,7 +8,7 @@ use std::path::Path;
 use uploadfs::path::RemotePath;
 use uploadfs::service::{Service, Sha1Digest};
 
-use crate::support::daemon::{Daemon, Remote};
+use crate::support::daemon::Daemon;
 use crate::support::program::until;
 use crate::support::wiki::{Which, Wiki, steps};
 
@@ -18,11 +18,6 @@ const GIB: u64 = 1 << 30;
 
 /// What the daemon may use beside the content it buffers, in bytes.
 const BESIDE_CONTENT: u64 = 64 * MIB;
-
-fn remote(wiki: &Wiki) -> Remote {
-    let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| wiki.env(key).to_owned());
-    Remote { url, user, password }
-}
 
 /// A file of `size` bytes that no two places of look alike, and its SHA-1.
 fn make_file(path: &Path, size: u64, seed: u64) -> Sha1Digest {
@@ -54,7 +49,7 @@ async fn on_the_wiki(wiki: &Wiki, name: &str) -> Option<(u64, Sha1Digest)> {
 
 /// Copies files of these sizes in, asks the wiki, and compares through a fresh mount.
 async fn copies_arrive(wiki: &Wiki, sizes: &[u64], arguments: &[&str]) {
-    let daemon = Daemon::mount(&remote(wiki), arguments);
+    let daemon = Daemon::mount(&wiki.remote(), arguments);
     let mut names = Vec::new();
     for size in sizes {
         let name = format!("Size{size}.dat");
@@ -65,7 +60,7 @@ async fn copies_arrive(wiki: &Wiki, sizes: &[u64], arguments: &[&str]) {
         assert_eq!(on_the_wiki(wiki, &name).await, Some((*size, sha1)), "{name}");
         names.push(name);
     }
-    let fresh = Daemon::mount(&remote(wiki), arguments);
+    let fresh = Daemon::mount(&wiki.remote(), arguments);
     for name in names {
         let (source, copy) = (daemon.local(&name), fresh.dir().join(&name));
         fresh.sh(&format!("cmp {source:?} {copy:?}")).ok();
@@ -102,7 +97,7 @@ async fn files_arrive_within_the_limits_of_php() {
 async fn files_arrive_within_the_limits_of_a_bare_server() {
     let wiki = Wiki::take(Which::Default).await;
     wiki.empty().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     for size in [1, KIB, 64 * KIB + 1, MIB - 1, MIB, MIB + 1, 5 * MIB, 20 * MIB] {
         let name = format!("Text{size}.txt");
         let line = b"The quick brown fox jumps over the lazy dog again and again.\n";
@@ -122,7 +117,7 @@ async fn large_files_arrive_in_bounded_memory() {
     wiki.empty().await;
     copies_arrive(&wiki, &[300 * MIB], &[]).await;
     wiki.manage(&["clean", "--all"]);
-    let daemon = Daemon::mount(&remote(&wiki), &["--memory", "128M"]);
+    let daemon = Daemon::mount(&wiki.remote(), &["--memory", "128M"]);
     let sha1 = make_file(&daemon.local("large.dat"), GIB, 4);
     // `cp` waits for the wiki to assemble and publish a gigabyte, longer than any other program here may take.
     let copied = std::process::Command::new("cp").arg(daemon.local("large.dat")).arg(daemon.dir()).status().unwrap();
@@ -130,7 +125,7 @@ async fn large_files_arrive_in_bounded_memory() {
     assert_eq!(on_the_wiki(&wiki, "Large.dat").await, Some((GIB, sha1)));
     let peak = daemon.peak_bytes();
     assert!(peak < 128 * MIB + BESIDE_CONTENT, "{} MiB at the peak", peak / MIB);
-    let fresh = Daemon::mount(&remote(&wiki), &[]);
+    let fresh = Daemon::mount(&wiki.remote(), &[]);
     let (mut ours, mut theirs) =
         (File::open(daemon.local("large.dat")).unwrap(), File::open(fresh.dir().join("Large.dat")).unwrap());
     let (mut a, mut b) = (vec![0; MIB as usize], vec![0; MIB as usize]);
@@ -151,7 +146,7 @@ async fn a_slow_writer_is_uploaded_while_it_writes() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
     let mark = wiki.mark().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     let mut writer = daemon.python(
         "with open('slow.dat', 'wb', buffering=0) as f:
              f.write(b'first bytes' * 1000)
@@ -181,7 +176,7 @@ async fn a_session_that_ends_in_the_middle_is_taken_up_again() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
     let mark = wiki.mark().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     let mut writer = daemon.python(
         "with open('long.dat', 'wb', buffering=0) as f:
              f.write(b'a' * (3 << 20))
@@ -206,7 +201,7 @@ async fn a_session_that_ends_in_the_middle_is_taken_up_again() {
 async fn the_everyday_commands_work() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     daemon.sh("echo one > report.txt && echo two >> report.txt").ok();
     assert_eq!(daemon.sh("cat report.txt Report.txt").ok(), "one\ntwo\none\ntwo\n", "two spellings of one name");
     assert_eq!(daemon.sh("ls").ok(), "Report.txt\n", "listed once, as the wiki has it");
@@ -231,7 +226,7 @@ async fn the_everyday_commands_work() {
 async fn looking_at_the_directory_again_and_again_is_cheap() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
-    let daemon = Daemon::mount(&remote(&wiki), &["--dir-cache", "60s"]);
+    let daemon = Daemon::mount(&wiki.remote(), &["--dir-cache", "60s"]);
     daemon.sh("for i in 1 2 3 4 5; do echo $i > file$i.txt; done").ok();
     let mark = wiki.mark().await;
     for _ in 0..20 {
@@ -246,7 +241,7 @@ async fn looking_at_the_directory_again_and_again_is_cheap() {
 async fn a_killed_copy_is_never_published() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;
-    let daemon = Daemon::mount(&remote(&wiki), &[]);
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
     daemon.sh("echo old > kept.dat").ok();
     for signal in ["INT", "KILL"] {
         let writer = daemon.shell("exec cat $P/pipe > kept.dat");

@@ -13,6 +13,8 @@ use uploadfs::path::RemotePath;
 use uploadfs::service::Service;
 use uploadfs::service::mediawiki::{MediaWiki, MediaWikiConfig};
 
+use super::daemon::Remote;
+
 /// How long a line may take from the end of a request into the log of the web server.
 const LOG_WAIT: Duration = Duration::from_secs(10);
 
@@ -66,6 +68,12 @@ impl Wiki {
 
     pub(crate) fn env(&self, key: &str) -> &str {
         self.env.get(key).unwrap_or_else(|| panic!("the server's env file has no {key}"))
+    }
+
+    /// The bot account, as a daemon is configured with it.
+    pub(crate) fn remote(&self) -> Remote {
+        let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| self.env(key).to_owned());
+        Remote { url, user, password }
     }
 
     /// A client of the bot account, which may do everything.
