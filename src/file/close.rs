@@ -15,8 +15,9 @@
 use std::sync::Arc;
 
 use super::process::{self, Tgid};
-use super::{File, Handle};
+use super::{File, Handle, State};
 use crate::error::{Error, Kind, Result};
+use crate::upload::CommitAnswer;
 
 /// What a flush has to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,20 @@ enum Verdict {
     Park { signal: i64 },
     /// Tell the truth.
     Commit,
+}
+
+/// A commit that was decided.
+struct Commit {
+    /// How many writes of the file it is about.
+    covers: u64,
+    step: Step,
+}
+
+enum Step {
+    /// There is nothing to send.
+    Done(Result<()>),
+    /// The service is asked.
+    Wait(CommitAnswer),
 }
 
 /// The rules, without `/proc`.
@@ -44,7 +59,7 @@ impl File {
     /// # Errors
     /// The sticky failure of the file, for a program that writes it.
     pub fn flush_now(&self, handle: &Handle) -> Option<Result<()>> {
-        if !handle.is_writable() || !self.state().wrote {
+        if !handle.is_writable() || !self.state().is_owed_an_answer() {
             return Some(Ok(()));
         }
         self.upload.failure().map(Err)
@@ -55,16 +70,23 @@ impl File {
     /// # Errors
     /// Why the service does not have the file.
     pub async fn flush(self: &Arc<Self>, tid: u32) -> Result<()> {
-        let file = self.clone();
-        let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid)).await;
-        match asked.unwrap_or(Verdict::Commit) {
-            Verdict::Defer => Ok(()),
-            Verdict::Park { signal } => {
-                let what = format!("the program that wrote it was killed by signal {signal}");
-                self.park(Error::new(Kind::Interrupted, "close", what));
-                Ok(())
+        loop {
+            let seen = self.state().opened;
+            let file = self.clone();
+            let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid)).await;
+            match asked.unwrap_or(Verdict::Commit) {
+                Verdict::Defer => return Ok(()),
+                Verdict::Park { signal } => {
+                    let what = format!("the program that wrote it was killed by signal {signal}");
+                    self.park(Error::new(Kind::Interrupted, "close", what));
+                    return Ok(());
+                }
+                // Whoever opened the file meanwhile may have cut it: his half of a file is not to be published.
+                Verdict::Commit => match self.begin_commit(|state| state.opened == seen) {
+                    Some(commit) => return self.end_commit(commit).await,
+                    None => {}
+                },
             }
-            Verdict::Commit => self.commit().await,
         }
     }
 
@@ -93,38 +115,74 @@ impl File {
     /// # Errors
     /// Why it does not.
     pub async fn commit(self: &Arc<Self>) -> Result<()> {
-        if let Some(error) = self.state().parked.clone().filter(|_| self.upload.is_dirty()) {
+        match self.begin_commit(|_| true) {
+            Some(commit) => self.end_commit(commit).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Decides under the lock, so that nobody opens the file between the decision and the commit; `None` when `wanted`
+    /// says no.
+    fn begin_commit(self: &Arc<Self>, wanted: impl FnOnce(&State) -> bool) -> Option<Commit> {
+        let state = self.state();
+        if !wanted(&state) {
+            return None;
+        }
+        let covers = state.writes;
+        let parked = state.parked.clone().filter(|_| self.upload.is_dirty());
+        let step = match parked {
             // Nobody wrote since: an `fsync` by somebody else does not make it a file to publish.
-            return Err(error);
-        }
-        if !self.upload.is_dirty() && !self.upload.is_busy() {
-            self.state().wrote = false;
-            return self.upload.failure().map_or(Ok(()), Err);
-        }
-        self.state().wrote = false;
-        let result = self.upload.commit(self.files.close_deadline).await;
-        if let Err(error) = &result {
+            Some(error) => Step::Done(Err(error)),
+            None if !self.upload.is_dirty() && !self.upload.is_busy() => {
+                Step::Done(self.upload.failure().map_or(Ok(()), Err))
+            }
+            None => Step::Wait(self.upload.begin_commit()),
+        };
+        Some(Commit { covers, step })
+    }
+
+    async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
+        let Commit { covers, step } = commit;
+        let result = match step {
+            Step::Done(result) => result,
+            Step::Wait(answer) => {
+                let result = self.upload.end_commit(answer, self.files.close_deadline).await.map(|_| ());
+                if let Err(error) = &result {
+                    let mut state = self.state();
+                    state.parked = Some(error.clone());
+                    // Whoever closes it next is told as well.
+                    state.writes = state.writes.max(state.answered + 1);
+                }
+                result
+            }
+        };
+        if result.is_ok() {
             let mut state = self.state();
-            state.wrote = true;
-            state.parked = Some(error.clone());
+            state.answered = state.answered.max(covers);
         }
-        result.map(|_| ())
+        result
+    }
+
+    /// Takes `handle` off the list of who has the file open.
+    pub(super) fn forget(&self, handle: &Handle) {
+        let mut state = self.state();
+        let at = state.openers.iter().position(|opener| *opener == handle.opener);
+        at.map(|at| state.openers.swap_remove(at));
+        state.readers -= u32::from(handle.readable);
     }
 
     /// The handle is gone; whoever closed it has been answered already.
     pub async fn release(self: Arc<Self>, handle: Arc<Handle>) {
-        let last = {
-            let mut state = self.state();
-            let at = state.openers.iter().position(|opener| *opener == handle.opener);
-            at.map(|at| state.openers.swap_remove(at));
-            state.readers -= u32::from(handle.readable);
-            // Readers that stay have nothing to publish.
-            handle.opener.writable && !state.openers.iter().any(|opener| opener.writable)
-        };
-        let parked = self.state().parked.is_some() || self.upload.failure().is_some();
-        if last && !parked && self.upload.is_dirty() {
-            // The upload logs a failure, and commit() parks the file.
-            let _ = self.commit().await;
+        self.forget(&handle);
+        // Readers that stay have nothing to publish.
+        let commit = self.begin_commit(|state| {
+            let nobody_writes = !state.openers.iter().any(|opener| opener.writable);
+            let failed = state.parked.is_some() || self.upload.failure().is_some();
+            handle.opener.writable && nobody_writes && !failed && self.upload.is_dirty()
+        });
+        if let Some(commit) = commit {
+            // The upload logs a failure, and end_commit() parks the file.
+            let _ = self.end_commit(commit).await;
         }
         // Only now: who waits for the last handle waits for its commit as well.
         self.files.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

@@ -92,10 +92,21 @@ struct State {
     last_writer: Option<Tgid>,
     /// The thread and process that wrote last, so that `/proc` is asked once per writer and not once per write.
     known_thread: Option<(u32, Option<Tgid>)>,
-    /// Whether a program wrote since the last commit. Truncation by `open` alone does not count.
-    wrote: bool,
+    /// How often it was opened for writing.
+    opened: u64,
+    /// How often programs wrote to it. Truncation by `open` alone does not count.
+    writes: u64,
+    /// How many of the `writes` some close or `fsync` has told the truth about.
+    answered: u64,
     parked: Option<Error>,
     modified: Option<SystemTime>,
+}
+
+impl State {
+    /// Whether a program wrote and was not yet told whether the service has it.
+    fn is_owed_an_answer(&self) -> bool {
+        self.writes > self.answered
+    }
 }
 
 /// Who opened a handle, and for what.
@@ -225,20 +236,31 @@ impl File {
         let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
             self.upload.reopen();
-            let mut state = self.state();
-            // What is parked stays parked until somebody writes; a `touch` must not publish it.
-            state.wrote &= state.parked.is_none();
         }
+        {
+            // Before anything changes: a close that finds nobody else with the file open may publish it as it is.
+            let mut state = self.state();
+            self.files.open.fetch_add(1, Ordering::Relaxed);
+            state.openers.push(opener);
+            state.readers += u32::from(mode.read);
+            if mode.write {
+                state.opened += 1;
+                if state.parked.is_some() {
+                    // What is parked stays parked until somebody writes; a `touch` must not publish it.
+                    state.answered = state.writes;
+                }
+            }
+        }
+        let handle = Handle { file: self.clone(), opener, readable: mode.read, read_to: AtomicU64::new(0) };
         if mode.truncate {
-            self.resize(0).await?;
+            if let Err(error) = self.resize(0).await {
+                self.forget(&handle);
+                self.files.open.fetch_sub(1, Ordering::Relaxed);
+                return Err(error);
+            }
             self.state().parked = None;
         }
-        let mut state = self.state();
-        self.files.open.fetch_add(1, Ordering::Relaxed);
-        state.openers.push(opener);
-        state.readers += u32::from(mode.read);
-        drop(state);
-        Ok(Handle { file: self.clone(), opener, readable: mode.read, read_to: AtomicU64::new(0) })
+        Ok(handle)
     }
 
     /// Waits until the file may change.
@@ -269,7 +291,7 @@ impl File {
     pub async fn truncate(&self, size: u64) -> Result<()> {
         self.resize(size).await?;
         let mut state = self.state();
-        state.wrote = true;
+        state.writes += 1;
         state.parked = None;
         Ok(())
     }
@@ -339,7 +361,7 @@ impl File {
             state.known_thread = Some((tid, process));
             state.last_writer = process;
         }
-        state.wrote = true;
+        state.writes += 1;
         state.parked = None;
         state.modified = Some(SystemTime::now());
     }

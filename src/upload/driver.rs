@@ -56,6 +56,9 @@ pub enum Held {
     Failed(Error),
 }
 
+/// What [`Upload::begin_commit`] will be answered.
+pub struct CommitAnswer(oneshot::Receiver<Result<Outcome>>);
+
 impl Upload {
     /// The upload of the file whose bytes are `source`, `size` of them, all as the service has them.
     pub fn new(uploads: Arc<Uploads>, place: Arc<Place>, source: Arc<Source>, size: u64) -> Arc<Self> {
@@ -179,24 +182,25 @@ impl Upload {
         }
     }
 
-    /// The file is complete as it is: makes it so on the service. Answers when the service has confirmed, or when
-    /// nothing moved for `patience`.
+    /// The file is complete as it is: makes it so on the service, whatever happens to it from here on.
+    pub fn begin_commit(self: &Arc<Self>) -> CommitAnswer {
+        let mut core = self.core();
+        let id = CommitId(core.next_commit);
+        core.next_commit += 1;
+        let (sender, receiver) = oneshot::channel();
+        core.waiting.insert(id, sender);
+        self.step(core, Event::Commit { id });
+        CommitAnswer(receiver)
+    }
+
+    /// Answers when the service has confirmed, or when nothing moved for `patience`.
     ///
     /// # Errors
     /// Why the service does not have the file.
-    pub async fn commit(self: &Arc<Self>, patience: Duration) -> Result<Outcome> {
-        let mut answer = {
-            let mut core = self.core();
-            let id = CommitId(core.next_commit);
-            core.next_commit += 1;
-            let (sender, receiver) = oneshot::channel();
-            core.waiting.insert(id, sender);
-            self.step(core, Event::Commit { id });
-            receiver
-        };
+    pub async fn end_commit(self: &Arc<Self>, mut commit: CommitAnswer, patience: Duration) -> Result<Outcome> {
         loop {
             let before = self.progress.load(Ordering::Relaxed);
-            match tokio::time::timeout(patience, &mut answer).await {
+            match tokio::time::timeout(patience, &mut commit.0).await {
                 Ok(Ok(result)) => return result,
                 Ok(Err(_)) => unreachable!("the machine answers every commit"),
                 Err(_) if self.progress.load(Ordering::Relaxed) != before => {}

@@ -24,7 +24,7 @@ mod place;
 pub mod plan;
 pub mod source;
 
-pub use self::driver::{Held, Upload};
+pub use self::driver::{CommitAnswer, Held, Upload};
 pub use self::place::Place;
 pub use self::source::Source;
 

@@ -245,9 +245,9 @@ async fn a_killed_copy_is_never_published() {
     daemon.sh("echo old > kept.dat").ok();
     for signal in ["INT", "KILL"] {
         let writer = daemon.shell("exec cat $P/pipe > kept.dat");
-        writer.open_pipe().write_all(&vec![b'n'; 5 << 20]).unwrap();
-        // `cat` gets the end of the pipe only with the signal.
-        let pipe = writer.open_pipe();
+        // Held open: `cat` gets the end of the pipe only with the signal.
+        let mut pipe = writer.open_pipe();
+        pipe.write_all(&vec![b'n'; 5 << 20]).unwrap();
         until("some of it in the mount", || fs::metadata(daemon.dir().join("kept.dat")).unwrap().len() > 4);
         writer.send(signal);
         let ended = writer.wait();
