@@ -7,7 +7,7 @@ use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
 
-use super::support::mount::{Rig, presets};
+use super::support::mount::{Rig, in_one_request, presets};
 use super::support::program::until;
 use super::support::upload::text;
 
@@ -47,7 +47,7 @@ fn close_says_why_the_service_does_not_have_the_file() {
         (Kind::Conflict, "ESTALE", "Stale file handle"),
         (Kind::Corrupt, "EIO", "Input/output error"),
     ];
-    let rig = Rig::new(MemoryConfig::friendly());
+    let rig = Rig::new(in_one_request());
     rig.put_local("source", b"text");
     for (kind, code, words) in reasons {
         rig.ok("echo old > f");
@@ -89,7 +89,7 @@ fn every_request_of_an_upload_may_fail() {
 
 #[test]
 fn a_failure_stays_until_the_file_is_opened_again() {
-    let rig = Rig::new(MemoryConfig::friendly());
+    let rig = Rig::new(in_one_request());
     rig.faults.add(Operation::PutWhole, When::Always, Fault::refused(Kind::Denied));
     let heard = python(
         &rig,
@@ -218,7 +218,7 @@ fn a_service_that_falls_silent_holds_no_program_for_ever() {
 
 #[test]
 fn what_the_service_confirms_late_is_no_longer_parked() {
-    let rig = impatient(MemoryConfig::friendly());
+    let rig = impatient(in_one_request());
     let gate = Gate::new();
     rig.faults.add(Operation::PutWhole, When::Nth(1), Fault::StallAfter(gate.clone()));
     rig.sh("echo x > f").ok();
