@@ -135,7 +135,8 @@ pub enum Progress {
     Finished(Node),
     /// The session does not exist (any more) and the file is not there: begin again.
     Gone,
-    /// The service is still working on it, or cannot tell yet: ask again.
+    /// The service is still working on it, or cannot tell yet: ask again. A client says so no longer than such work can
+    /// take; a close waits meanwhile.
     Unknown,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::session::{Session, Stage};
-use super::{ATTEMPTS_MAX, Action, Machine, Outcome, TRIES_MAX};
+use super::{ATTEMPTS_MAX, Action, Machine, Outcome, TRIES_MAX, UNKNOWNS_MAX};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::service::{Begun, Flow, Node, Progress, Receipt};
 
@@ -88,6 +88,9 @@ impl Machine {
 
     pub(super) fn probed(&mut self, result: Result<Progress>, out: &mut Vec<Action>) {
         self.stage = Stage::Probing { asked: false };
+        if !matches!(result, Ok(Progress::Unknown)) {
+            self.unknowns = 0;
+        }
         match result {
             Ok(Progress::Finished(node)) => self.committed(node, out),
             Ok(Progress::Holds(receipts)) if self.session.is_some() => {
@@ -104,12 +107,20 @@ impl Machine {
                     self.begin_again(error, out);
                 }
             }
-            Ok(Progress::Unknown) => {
-                let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
-                self.refused(error.retry(Retry::AskFirst), out);
-            }
+            Ok(Progress::Unknown) => self.asked_in_vain(out),
             Err(error) => self.refused(error, out),
         }
+    }
+
+    /// The service is still at work, for no longer than it may be: that is no failure, and not a try.
+    fn asked_in_vain(&mut self, out: &mut Vec<Action>) {
+        self.unknowns += 1;
+        if self.unknowns > UNKNOWNS_MAX || self.failed.is_some() {
+            let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
+            self.tries = TRIES_MAX;
+            return self.refused(error.retry(Retry::AskFirst), out);
+        }
+        self.pause = Some(wait(self.unknowns));
     }
 
     /// The wait is over.
