@@ -138,12 +138,13 @@ pub(super) struct Api {
     http: Client,
     endpoint: Url,
     bearer: Option<SecretString>,
+    maxlag: Option<i64>,
 }
 
 impl Api {
-    pub(super) fn new(http: Client, bearer: Option<SecretString>) -> Api {
+    pub(super) fn new(http: Client, bearer: Option<SecretString>, maxlag: Option<i64>) -> Api {
         let endpoint = http.base().clone();
-        Api { http, endpoint, bearer }
+        Api { http, endpoint, bearer, maxlag }
     }
 
     /// The client, for plain downloads.
@@ -166,6 +167,11 @@ impl Api {
             .query(fixed)
             .query(call.query.iter().map(|(name, value)| (*name, value.as_str())))
             .answer_within(call.answer_within);
+        if let Some(seconds) = self.maxlag
+            && call.nature == Nature::Writes
+        {
+            request = request.query([("maxlag", seconds.to_string().as_str())]);
+        }
         if let Some(token) = &self.bearer {
             request = request.bearer(token);
         }
@@ -193,6 +199,7 @@ impl Api {
             status => return Err(Trouble::Other(by_status(status, &answer, &origin, doubt).labelled(op))),
         }
         let code = answer.header("mediawiki-api-error").map(str::to_owned);
+        let asked_to_wait = answer.retry_after();
         if answer.is_html() {
             // A captive portal, a sign-in page, or a server that threw a large body away.
             return Err(match carries_file {
@@ -219,7 +226,13 @@ impl Api {
         if let Some(limit) = codes::file_limit(&errors) {
             return Err(Trouble::TooLarge { op, limit: Some(limit), said: "it names a limit" });
         }
-        Err(Trouble::Refused(op, errors))
+        match asked_to_wait {
+            // Only the header says for how long.
+            Some(wait) if codes::is(&errors, "maxlag") => {
+                Err(Trouble::Other(codes::error(op, &errors).retry(Retry::After(wait))))
+            }
+            _ => Err(Trouble::Refused(op, errors)),
+        }
     }
 }
 

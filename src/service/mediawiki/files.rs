@@ -7,13 +7,13 @@ use serde::de::IgnoredAny;
 use super::MediaWiki;
 use super::answers::{AllImages, Entry, FilePage, Image, Pages, Query};
 use super::api::{Call, Nature, Trouble};
-use super::codes;
+use super::{codes, rights};
 use crate::error::{Error, Kind, Result};
 use crate::path::{RemotePath, is_entry_name};
-use crate::service::{Node, NodeKind, Page};
+use crate::service::{Node, NodeKind, Page, Service};
 
 /// What is asked about a file. `canonicaltitle` tells a file from a redirect to another one.
-const IMAGE_PROPS: &str = "url|size|sha1|timestamp|mime|canonicaltitle";
+const IMAGE_PROPS: &str = "url|size|sha1|timestamp|mime|canonicaltitle|user";
 /// The same for listings.
 const LIST_PROPS: &str = "url|size|sha1|timestamp|mime";
 /// Deleting and moving touch every version of a file on the server.
@@ -35,9 +35,32 @@ impl MediaWiki {
             // It would be read as something else: another title, two titles, a part of one.
             return Ok(None);
         }
-        let call = Call::query(op).with("prop", "imageinfo").with("titles", title(name)).with("iiprop", IMAGE_PROPS);
+        let call = Call::query(op)
+            .with("prop", "imageinfo|info")
+            .with("titles", title(name))
+            .with("iiprop", IMAGE_PROPS)
+            .with("intestactions", rights::ACTIONS)
+            .with("intestactionsdetail", "full");
         let answer: Query<Pages> = self.sessions.call(call).await?;
-        Ok(answer.query.pages.into_iter().next().and_then(file_of))
+        let Some(page) = answer.query.pages.into_iter().next() else { return Ok(None) };
+        if let Some(session) = self.sessions.known() {
+            self.rights.note(&self.canonical_of(name), rights::against(&page, &session.account));
+        }
+        Ok(file_of(page))
+    }
+
+    /// Whether the account may write the file at `path`: by what the wiki said of it a moment ago, or by asking.
+    pub(super) async fn admit_file(&self, path: &RemotePath) -> Result<()> {
+        self.connect().await?;
+        self.check_name(path)?;
+        let name = self.canonical_of(path.name());
+        if self.rights.get(&name).is_none() {
+            self.find("open", path.name()).await?;
+        }
+        match self.rights.get(&name).flatten() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn list_files(&self, path: &RemotePath, cursor: Option<&str>) -> Result<Page> {
@@ -61,7 +84,7 @@ impl MediaWiki {
         let name = self.existing("remove", path).await?;
         let call = Call::new("remove", "delete", Nature::Writes)
             .field("title", title(name))
-            .field("reason", &self.comment)
+            .field("reason", self.notes.comment(path, &self.account()))
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);
         match self.sessions.call::<IgnoredAny>(call).await {
@@ -80,7 +103,7 @@ impl MediaWiki {
         let call = Call::new("rename", "move", Nature::Writes)
             .field("from", title(name))
             .field("to", title(target))
-            .field("reason", &self.comment)
+            .field("reason", self.notes.comment(from, &self.account()))
             .field("noredirect", "1")
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);

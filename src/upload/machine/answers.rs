@@ -13,6 +13,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(250);
 /// The longest wait of our own; a service may ask for more.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// The longest wait while the service says that it is at work: the answer is near, and a person waits for it.
+const UNKNOWN_WAIT_MAX: Duration = Duration::from_secs(3);
+
 impl Machine {
     pub(super) fn began(&mut self, result: Result<Begun>, out: &mut Vec<Action>) {
         let Stage::Opening { cut, total } = std::mem::replace(&mut self.stage, Stage::Idle) else {
@@ -120,7 +123,7 @@ impl Machine {
             self.tries = TRIES_MAX;
             return self.refused(error.retry(Retry::AskFirst), out);
         }
-        self.pause = Some(wait(self.unknowns));
+        self.pause = Some(wait(self.unknowns).min(UNKNOWN_WAIT_MAX));
     }
 
     /// The wait is over.
@@ -193,7 +196,9 @@ impl Machine {
     }
 
     /// The service lost the session.
-    pub(super) fn lost(&mut self, error: Error, out: &mut Vec<Action>) {
+    pub(super) fn lost(&mut self, mut error: Error, out: &mut Vec<Action>) {
+        // What is missing is the session: a program that asks for its file must not hear that there is none.
+        error.kind = Kind::Server;
         if self.in_flight_parts() {
             self.doomed = true;
             return;

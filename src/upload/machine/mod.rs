@@ -50,7 +50,7 @@ pub const TRIES_MAX: u32 = 8;
 
 /// So often a service may say that it still works on an upload: an hour and a half. The service's client knows better how
 /// long such work can take, and says so earlier; this is for one that does not.
-pub const UNKNOWNS_MAX: u32 = 540;
+pub const UNKNOWNS_MAX: u32 = 1800;
 
 /// The upload of one file. See the module.
 #[derive(Debug)]

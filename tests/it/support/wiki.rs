@@ -100,6 +100,8 @@ impl Wiki {
             proxy: None,
             comment: "test".into(),
             text: None,
+            tags: Vec::new(),
+            maxlag: None,
         })
         .expect("the configuration is right")
     }
