@@ -251,6 +251,7 @@ impl Upload {
 
     fn step(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, event: Event) {
         let was_committing = core.machine.is_committing();
+        core.machine.learn(self.uploads.service().capability());
         let actions = core.machine.on(event);
         if was_committing && !core.machine.is_committing() {
             self.settled.notify_waiters();

@@ -179,6 +179,28 @@ fn a_service_that_is_busy_is_waited_for() {
     rig.assert_has("small", b"small\n", 1);
 }
 
+#[test]
+fn a_file_that_may_not_be_written_is_refused_at_open() {
+    let rig = Rig::new(MemoryConfig::friendly());
+    rig.ok("echo old > f");
+    rig.faults.add(Operation::Admit, When::Always, Fault::refused(Kind::Denied));
+    let heard = python(
+        &rig,
+        "
+attempt(os.open, 'new', os.O_WRONLY | os.O_CREAT)
+attempt(os.open, 'f', os.O_WRONLY)
+attempt(os.open, 'f', os.O_RDWR | os.O_TRUNC)
+attempt(os.open, 'f', os.O_RDONLY)
+",
+    );
+    assert_eq!(heard, ["EACCES", "EACCES", "EACCES", "fine"]);
+    assert_eq!(rig.ok("ls; cat f"), "f\nold\n", "nothing is left of the attempts");
+    rig.assert_has("f", b"old\n", 1);
+    rig.faults.heal();
+    rig.ok("echo new > f; echo new > new");
+    rig.assert_has("f", b"new\n", 2);
+}
+
 /// A mount whose closes give up soon, and yet not because the machine is busy.
 fn impatient(config: MemoryConfig) -> Rig {
     Rig::with(config, |options| options.close_deadline = Duration::from_secs(1))

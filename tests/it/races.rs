@@ -170,6 +170,27 @@ fn a_question_nobody_waits_for_is_not_asked_for_ever() {
 }
 
 #[test]
+fn a_lock_that_another_client_has_just_taken_is_seen() {
+    let rig = Rig::with(MemoryConfig::friendly(), |options| options.dir_cache = Duration::from_secs(60));
+    let take = "
+        time.sleep(0.15)   # what was looked up longer than a tenth of a second ago is asked for again
+        try:
+            os.close(os.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            print('taken')
+        except FileExistsError:
+            print('held')";
+    let take = |name: &str| format!("\n        import time{}", take.replace("NAME", &format!("{name:?}")));
+    // Looked for in vain, and listed as missing.
+    rig.sh("ls; cat miss");
+    for name in ["miss", "listed"] {
+        rig.write_elsewhere(name, b"another client");
+        assert_eq!(rig.python(&take(name)), "held\n", "{name}");
+    }
+    assert_eq!(rig.python(&take("free")), "taken\n");
+    assert_eq!(rig.python(&take("free")), "held\n");
+}
+
+#[test]
 fn removed_files_give_back_what_they_took() {
     let rig = Rig::with(MemoryConfig::friendly(), |options| options.memory_bytes = 16 << 20);
     rig.python(

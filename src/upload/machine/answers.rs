@@ -68,7 +68,8 @@ impl Machine {
             Ok(node) => self.committed(node, out),
             Err(error) if whole && error.kind == Kind::TooLarge && error.retry != Retry::Never => {
                 // The service takes less in one request than it was thought to: take the road by parts.
-                self.capability.whole_max = self.capability.whole_max.min(self.size.saturating_sub(1));
+                self.whole_max = self.size.saturating_sub(1);
+                self.capability.whole_max = self.capability.whole_max.min(self.whole_max);
                 self.stage = Stage::Idle;
             }
             Err(error) if error.in_doubt() => {
@@ -153,6 +154,7 @@ impl Machine {
         self.waited = false;
         self.doomed = false;
         self.promised = None;
+        self.whole_max = u64::MAX;
         self.dirty = self.dirtied && !self.discarded;
         self.late = self.dirty;
         if !self.dirty {

@@ -55,7 +55,12 @@ pub const UNKNOWNS_MAX: u32 = 1800;
 /// The upload of one file. See the module.
 #[derive(Debug)]
 pub struct Machine {
+    /// What the session under way goes by.
     capability: Capability,
+    /// What the next one will go by.
+    learned: Option<Capability>,
+    /// The service has refused more than this in one request, whatever it says it takes.
+    whole_max: u64,
     /// The size of the file now.
     size: u64,
     /// The size that a writer announced, for services that must know it before the first byte.
@@ -93,6 +98,8 @@ impl Machine {
     pub fn new(capability: Capability, size: u64) -> Self {
         Machine {
             capability,
+            learned: None,
+            whole_max: u64::MAX,
             size,
             promised: None,
             written: Ranges::new(),
@@ -154,11 +161,9 @@ impl Machine {
         self.session.as_ref().map_or(0, Session::held_bytes)
     }
 
-    /// Takes in what the service can do by now; asked for before every new session.
+    /// What the service can do by now; the next session goes by it.
     pub fn learn(&mut self, capability: Capability) {
-        if self.session.is_none() && !self.in_flight() {
-            self.capability = capability;
-        }
+        self.learned = Some(capability);
     }
 
     /// One event; what is to be done about it.

@@ -90,20 +90,22 @@ impl Wiki {
         self.client_at(self.env("MW_URL"), user, password)
     }
 
+    /// The bot account, configured in another way.
+    pub(crate) fn configured(&self, change: impl FnOnce(MediaWikiConfig) -> MediaWikiConfig) -> MediaWiki {
+        let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| self.env(key));
+        MediaWiki::new(change(config(url, user, password))).expect("the configuration is right")
+    }
+
+    /// What the API answers to everybody.
+    pub(crate) fn api(&self, query: &str) -> String {
+        let url = format!("{}?{query}&format=json&formatversion=2", self.env("MW_URL"));
+        let output = Command::new("curl").args(["-sf", "--globoff", &url]).output().expect("curl is installed");
+        assert!(output.status.success(), "{query}");
+        String::from_utf8(output.stdout).expect("JSON is text").replace("\\/", "/")
+    }
+
     pub(crate) fn client_at(&self, url: &str, user: &str, password: &str) -> MediaWiki {
-        MediaWiki::new(MediaWikiConfig {
-            url: url.into(),
-            user: user.into(),
-            password: Some(password.to_owned().into()),
-            token: None,
-            ca_file: None,
-            proxy: None,
-            comment: "test".into(),
-            text: None,
-            tags: Vec::new(),
-            maxlag: None,
-        })
-        .expect("the configuration is right")
+        MediaWiki::new(config(url, user, password)).expect("the configuration is right")
     }
 
     /// Removes every file.
@@ -163,6 +165,21 @@ impl Wiki {
             assert!(Instant::now() < deadline, "a finished request is not in the log");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+fn config(url: &str, user: &str, password: &str) -> MediaWikiConfig {
+    MediaWikiConfig {
+        url: url.into(),
+        user: user.into(),
+        password: Some(password.to_owned().into()),
+        token: None,
+        ca_file: None,
+        proxy: None,
+        comment: "test".into(),
+        text: None,
+        tags: Vec::new(),
+        maxlag: None,
     }
 }
 
