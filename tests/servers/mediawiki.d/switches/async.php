@@ -1,0 +1,3 @@
+<?php
+# Poll until `run-jobs`
+$wgEnableAsyncUploads = true;

@@ -1,0 +1,3 @@
+<?php
+# Only png: filetype-banned, and illegal-filename for chunks
+$wgFileExtensions = [ 'png' ];

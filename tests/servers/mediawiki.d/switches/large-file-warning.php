@@ -1,0 +1,3 @@
+<?php
+# warning large-file
+$wgUploadSizeWarning = 1000;

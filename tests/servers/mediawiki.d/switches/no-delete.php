@@ -1,0 +1,3 @@
+<?php
+# permissiondenied for every deletion
+$fuseForbid( 'delete' );

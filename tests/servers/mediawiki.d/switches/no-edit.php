@@ -1,0 +1,3 @@
+<?php
+# permissiondenied for every upload and every move
+$fuseForbid( 'edit' );

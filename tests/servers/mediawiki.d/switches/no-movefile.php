@@ -1,0 +1,3 @@
+<?php
+# cantmovefile for every move
+$fuseForbid( 'movefile' );

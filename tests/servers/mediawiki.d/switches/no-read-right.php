@@ -1,0 +1,3 @@
+<?php
+# readapidenied for whoever is signed in
+$fuseForbid( 'read' );

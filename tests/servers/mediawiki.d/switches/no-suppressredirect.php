@@ -1,0 +1,3 @@
+<?php
+# Every move leaves a redirect
+$fuseForbid( 'suppressredirect' );

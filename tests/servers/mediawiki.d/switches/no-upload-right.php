@@ -1,0 +1,3 @@
+<?php
+# permissiondenied for every upload
+$fuseForbid( 'upload' );

@@ -1,0 +1,3 @@
+<?php
+# readapidenied without a login
+$wgGroupPermissions['*']['read'] = false;

@@ -1,0 +1,3 @@
+<?php
+# readonly, at the login already
+$wgReadOnly = "maintenance now";

@@ -1,0 +1,3 @@
+<?php
+# warning filetype-unwanted-type
+$wgStrictFileExtensions = false;

@@ -1,0 +1,3 @@
+<?php
+# uploaddisabled
+$wgEnableUploads = false;
