@@ -126,7 +126,7 @@ const TABLE: &[Row] = &[
     stash("*", Kind::Server, Retry::AskFirst, STASH_LOST),
     row("missingresult", Kind::Server, Retry::AskFirst, STASH_LOST),
     row("uploadstash-file-not-found", Kind::Server, Retry::AskFirst, STASH_LOST),
-    row("uploadstash-bad-path", Kind::Server, Retry::AskFirst, STASH_LOST),
+    row("uploadstash-bad-path*", Kind::Server, Retry::AskFirst, STASH_LOST),
     Row {
         code: "uploadstash-exception",
         key: "*ZeroLength*",

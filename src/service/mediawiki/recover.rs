@@ -283,6 +283,7 @@ fn is_dead(errors: &[ApiError]) -> bool {
         "uploadstash-wrong-owner",
         "uploadstash-file-not-found",
         "uploadstash-bad-path",
+        "uploadstash-bad-path-bad-format",
         "invalid-file-key",
     ]
     .iter()

@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod early;
+mod errors;
 mod files;
 mod lost;
 mod queue;
