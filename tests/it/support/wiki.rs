@@ -76,6 +76,12 @@ impl Wiki {
         Remote { url, user, password }
     }
 
+    /// An ordinary account, as a daemon is configured with it.
+    pub(crate) fn remote_of_user(&self) -> Remote {
+        let [url, user, password] = ["MW_URL", "MW_USER", "MW_USER_PASS"].map(|key| self.env(key).to_owned());
+        Remote { url, user, password }
+    }
+
     /// A client of the bot account, which may do everything.
     pub(crate) fn bot(&self) -> MediaWiki {
         self.client(self.env("MW_BOT_USER"), self.env("MW_BOT_PASS"))
