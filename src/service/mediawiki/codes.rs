@@ -104,7 +104,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "badupload",
         key: "paramvalidator-badupload-cantwrite",
-        kind: Kind::Quota,
+        kind: Kind::ServerFull,
         retry: LATER,
         hint: "the wiki's \
         temporary disk is full",

@@ -89,7 +89,7 @@ impl MediaWiki {
             .answer_within(CHANGE_WITHIN);
         match self.sessions.call::<IgnoredAny>(call).await {
             Ok(_) => Ok(()),
-            Err(trouble) => Err(self.refine(trouble.into(), "delete")),
+            Err(trouble) => Err(self.refine(trouble, "delete")),
         }
     }
 
@@ -110,7 +110,7 @@ impl MediaWiki {
         match self.sessions.call::<IgnoredAny>(call).await {
             Ok(_) => self.stat_file(to).await,
             Err(Trouble::Refused(op, errors)) => {
-                let mut error = self.refine(codes::error(op, &errors), "move");
+                let mut error = self.refine(Trouble::Refused(op, errors.clone()), "move");
                 // A page without a file is in the way, a redirect perhaps: a copy goes onto it.
                 let no_file = error.kind == Kind::Exists && self.find(op, target).await?.is_none();
                 let no_right =

@@ -112,7 +112,7 @@ impl MediaWiki {
                         return Ok(Sent { key: key.unwrap_or_default(), image: None });
                     }
                     Next::At(offset) => return Err(out_of_step(at, offset)),
-                    Next::Stop => return Err(self.refine(trouble.into(), "upload")),
+                    Next::Stop => return Err(self.refine(trouble, "upload")),
                 },
             }
         }
@@ -270,7 +270,7 @@ impl MediaWiki {
                     None => Err(codes::error(OP, &errors).retry(Retry::AskFirst)),
                 };
             }
-            Err(trouble) => return Err(self.refine(trouble.into(), "upload")),
+            Err(trouble) => return Err(self.refine(trouble, "upload")),
         };
         let (name, expected) = (upload.filename.clone().unwrap_or_default(), self.canonical(spec));
         if upload.result != "Success" {
@@ -304,10 +304,12 @@ impl MediaWiki {
     }
 
     /// A used-up quota says nothing of its window; the account's own limits do.
-    pub(super) fn refine(&self, error: Error, what: &str) -> Error {
+    pub(super) fn refine(&self, trouble: Trouble, what: &str) -> Error {
+        let told = matches!(trouble, Trouble::Refused(..));
+        let error = Error::from(trouble);
         let limit = self.sessions.known().and_then(|session| session.account.limit(what));
         match limit {
-            Some((hits, seconds)) if error.kind == Kind::Quota => {
+            Some((hits, seconds)) if told && error.kind == Kind::Quota => {
                 let hint = format!("the account may do this {hits} times in {seconds} s");
                 error.retry(Retry::After(Duration::from_secs(seconds))).hint(hint)
             }
