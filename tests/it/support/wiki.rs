@@ -27,6 +27,10 @@ pub(crate) enum Which {
     Default,
     /// PHP's limits behind a generous web server: 2 MiB per file, 8 MiB per request.
     Php,
+    /// As `Wide`, on MariaDB: writers meet, while on SQLite they take turns.
+    MariaDb,
+    /// As `Wide`, MediaWiki 1.43. Not every machine can get it: see [`Wiki::take_if_there`].
+    Release143,
 }
 
 impl Which {
@@ -35,11 +39,13 @@ impl Which {
             Which::Wide => "UPLOADFS_TEST_WIKI_WIDE",
             Which::Default => "UPLOADFS_TEST_WIKI_DEFAULT",
             Which::Php => "UPLOADFS_TEST_WIKI_PHP",
+            Which::MariaDb => "UPLOADFS_TEST_WIKI_MARIADB",
+            Which::Release143 => "UPLOADFS_TEST_WIKI_143",
         }
     }
 
     fn turn(self) -> &'static Mutex<()> {
-        static TURNS: [Mutex<()>; 3] = [Mutex::const_new(()), Mutex::const_new(()), Mutex::const_new(())];
+        static TURNS: [Mutex<()>; 5] = [const { Mutex::const_new(()) }; 5];
         &TURNS[self as usize]
     }
 }
@@ -64,6 +70,17 @@ impl Wiki {
         // Whatever a test that failed has left behind.
         wiki.manage(&["switch", "all", "off"]);
         wiki
+    }
+
+    /// As [`Wiki::take`], for a server that not every machine can have: `None`, and a line about it, when `tests/run`
+    /// could not get it.
+    pub(crate) async fn take_if_there(which: Which) -> Option<Wiki> {
+        let variable = which.variable();
+        if std::env::var_os(variable).is_none() {
+            eprintln!("not run: no {variable}, because tests/run could not get this server or was not used");
+            return None;
+        }
+        Some(Wiki::take(which).await)
     }
 
     pub(crate) fn env(&self, key: &str) -> &str {
@@ -143,6 +160,33 @@ impl Wiki {
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// The SHA-1 of every version that the wiki itself has of a file, the newest first, in hexadecimal.
+    pub(crate) fn versions(&self, name: &str) -> Vec<String> {
+        let title = format!("titles=File:{name}");
+        let answer = self.ask(&["prop=imageinfo", "iiprop=sha1", "iilimit=max", &title]);
+        assert!(answer.get("continue").is_none(), "more versions than fit into one answer");
+        let versions = answer["query"]["pages"][0]["imageinfo"].as_array().cloned().unwrap_or_default();
+        versions.iter().map(|version| version["sha1"].as_str().expect("a wiki knows the SHA-1").to_owned()).collect()
+    }
+
+    /// What the wiki says of itself: `generator`, `dbtype`.
+    pub(crate) fn siteinfo(&self, key: &str) -> String {
+        let answer = self.ask(&["meta=siteinfo"]);
+        answer["query"]["general"][key].as_str().unwrap_or_else(|| panic!("no {key} in {answer}")).to_owned()
+    }
+
+    /// The answer to a query that everybody may ask, by a client that is not ours.
+    fn ask(&self, parameters: &[&str]) -> serde_json::Value {
+        let mut curl = Command::new("curl");
+        curl.args(["-sfG", self.env("MW_URL"), "-d", "action=query", "-d", "format=json", "-d", "formatversion=2"]);
+        for parameter in parameters {
+            curl.args(["--data-urlencode", parameter]);
+        }
+        let output = curl.output().expect("curl is installed");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("the API speaks JSON")
+    }
+
     /// The end of the access log now.
     pub(crate) async fn mark(&self) -> usize {
         self.log().await.len()
@@ -151,6 +195,16 @@ impl Wiki {
     /// The lines of the access log since `mark`. A request of our own goes behind all others, so that none is missed.
     pub(crate) async fn since(&self, mark: usize) -> Vec<String> {
         self.log().await.split_off(mark)
+    }
+
+    /// The lines since `mark` that are there now; the newest requests may not be among them.
+    pub(crate) fn since_so_far(&self, mark: usize) -> Vec<String> {
+        self.written().filter(|line| !line.contains("marker=")).skip(mark).collect()
+    }
+
+    fn written(&self) -> impl Iterator<Item = String> {
+        let log = std::fs::read_to_string(self.env("MW_ACCESS_LOG")).expect("the server writes a log");
+        log.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 
     async fn log(&self) -> Vec<String> {
@@ -163,8 +217,7 @@ impl Wiki {
         assert!(status.success());
         let deadline = Instant::now() + LOG_WAIT;
         loop {
-            let log = std::fs::read_to_string(self.env("MW_ACCESS_LOG")).expect("the server writes a log");
-            let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+            let lines: Vec<String> = self.written().collect();
             if let Some(at) = lines.iter().position(|line| line.contains(&marker)) {
                 return lines.into_iter().take(at).filter(|line| !line.contains("marker=")).collect();
             }

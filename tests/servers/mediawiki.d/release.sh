@@ -38,10 +38,11 @@ fetch_release() {
     1.39) return 0 ;;       # the business of `install`
     1.43) cache=$(later_cache) ;;
   esac
-  # Whoever comes second finds the work done.
+  # Whoever comes second finds the work done. Nothing may follow the bracket by
+  # `||` or the like: inside, bash would no longer stop at what fails.
   ( flock 7
     [ -e "$cache/complete" ] || fetch_later "$cache"
-  ) 7>"$cache/lock" || exit $?
+  ) 7>"$cache/lock"
 }
 
 not_to_be_had() { echo "mediawiki: MediaWiki 1.43 cannot be had: $*" >&2; exit $NOT_TO_BE_HAD; }
@@ -50,16 +51,14 @@ fetch_later() {
   local cache=$1 apt mirror deb got=''
   [ -s "$DEBIAN_KEYS" ] || not_to_be_had "no $DEBIAN_KEYS to check it with"
   rm -rf "$cache"/apt.* "$cache"/tree*
+  : >"$cache/log"
   apt=$(mktemp -d "$cache/apt.XXXXXX")     # private, as a mirror's address may hold a password
   write_apt_conf "$apt"
   for mirror in $(mirrors); do
     printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYS" "$mirror" "$LATER_SUITE" >"$apt/sources.list"
     ! download "$apt" >"$cache/log" 2>&1 </dev/null || { got=yes; break; }
   done
-  if [ -z "$got" ]; then
-    rm -rf "$apt"
-    not_to_be_had "no mirror of this machine gives it (see $cache/log)"
-  fi
+  [ -n "$got" ] || { rm -rf "$apt"; not_to_be_had "no mirror of this machine gives it. $(grep -m 1 '^[EW]: ' "$cache/log")"; }
   for deb in "$apt"/*.deb; do dpkg-deb -x "$deb" "$cache/tree.new"; done
   rm -rf "$apt"
   # Links to what an installation would have beside it.

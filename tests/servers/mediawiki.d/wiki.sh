@@ -25,24 +25,25 @@ maintain() {
   MW_CONFIG_FILE=$root/LocalSettings.php php "$CODE/maintenance/$script" "$@"
 }
 
-# Makes the tables and the accounts of the wiki in directory $1.
+# Makes the tables and the accounts of the wiki in directory $1. Called where
+# bash does not stop by itself at what fails.
 create_wiki() {
   local root=$1 account
   local grants=basic,highvolume,editpage,editprotected,createeditmovepage,uploadfile,uploadeditmovefile,delete,viewmywatchlist
   rm -rf "$root/cache" "$root/LocalSettings.php"
   [ "$DATABASE" != sqlite ] || rm -rf "$root/db"
   mkdir -p "$root/db" "$root/cache" "$root/log" "$root/spool"
-  create_database
+  create_database || return
   # The installer insists on writing its own LocalSettings.php, which is replaced.
   # shellcheck disable=SC2046  # one word per option is wanted; the path has no blanks
   env -u MW_CONFIG_FILE php "$CODE/maintenance/install.php" \
     --confpath "$root" $(database_options "$root") \
     --server http://127.0.0.1 --scriptpath /w --skins "" \
-    --pass "$ADMIN_PASS" TestWiki Admin
+    --pass "$ADMIN_PASS" TestWiki Admin || return
   write_local_settings "$root"
-  maintain "$root" createAndPromote.php --force Uploader "$USER_PASS"
+  maintain "$root" createAndPromote.php --force Uploader "$USER_PASS" || return
   for account in Admin Uploader; do
-    maintain "$root" createBotPassword.php --appid fuse --grants "$grants" "$account" "$BOT_PASS"
+    maintain "$root" createBotPassword.php --appid fuse --grants "$grants" "$account" "$BOT_PASS" || return
   done
 }
 
