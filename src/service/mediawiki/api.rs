@@ -20,6 +20,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 pub(super) const ANSWER_TO_PIECE_WITHIN: Duration = Duration::from_secs(90);
 /// The name of the file part: a constant, because names beyond ASCII are misread there; the real one is a field.
 const FILE_NAME: &str = "content";
+/// What is said of a web page instead of an answer. It may be a body that was thrown away for its size, or a portal.
+pub(super) const WEB_PAGE: &str = "it answers with a web page";
 /// When the server asks for patience without saying how much.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -192,6 +194,9 @@ impl Api {
     async fn understand<T: DeserializeOwned>(&self, call: &Call, answer: Answer) -> Result<T, Trouble> {
         let (op, carries_file) = (call.op, call.file.is_some());
         let doubt = if call.nature == Nature::Reads { Retry::After(Duration::ZERO) } else { Retry::AskFirst };
+        // Whoever only asks learns from a web page that this is not the API. Whoever changes something may have met a
+        // gateway that shows one instead of the answer.
+        let page_means = if call.nature == Nature::Reads { Retry::Never } else { Retry::AskFirst };
         let origin = self.http.origin();
         match answer.status() {
             200 => {}
@@ -203,14 +208,14 @@ impl Api {
         if answer.is_html() {
             // A captive portal, a sign-in page, or a server that threw a large body away.
             return Err(match carries_file {
-                true => Trouble::TooLarge { op, limit: None, said: "it answers with a web page" },
-                false => Trouble::Other(not_the_api(op, &origin)),
+                true => Trouble::TooLarge { op, limit: None, said: WEB_PAGE },
+                false => Trouble::Other(not_the_api(op, &origin).retry(page_means)),
             });
         }
         let body = answer.body(JSON_BYTES_MAX).await?;
         let odd = |error: serde_json::Error| {
             if body.trim_ascii_start().first() == Some(&b'<') {
-                return Trouble::Other(not_the_api(op, &origin));
+                return Trouble::Other(not_the_api(op, &origin).retry(page_means));
             }
             let what = format!("{origin} answers with something else than expected: {error}");
             Trouble::Other(Error::new(Kind::Protocol, op, what).retry(doubt))

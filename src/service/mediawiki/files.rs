@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::de::IgnoredAny;
-
 use super::MediaWiki;
 use super::answers::{AllImages, Entry, FilePage, Image, Pages, Query};
 use super::api::{Call, Nature, Trouble};
+use super::changes::Change;
 use super::{codes, rights};
 use crate::error::{Error, Kind, Result};
 use crate::path::{RemotePath, is_entry_name};
@@ -80,21 +79,21 @@ impl MediaWiki {
         Ok(Page { nodes: entries.filter_map(entry_of).collect(), next })
     }
 
-    pub(super) async fn delete_file(&self, path: &RemotePath) -> Result<()> {
+    pub(super) async fn delete_file(&self, path: &RemotePath, node: &Node) -> Result<()> {
         let name = self.existing("remove", path).await?;
         let call = Call::new("remove", "delete", Nature::Writes)
             .field("title", title(name))
             .field("reason", self.notes.comment(path, &self.account()))
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);
-        match self.sessions.call::<IgnoredAny>(call).await {
+        match self.make(call, &Change::Remove { name, node }).await {
             Ok(_) => Ok(()),
             Err(trouble) => Err(self.refine(trouble, "delete")),
         }
     }
 
     /// Moves a file. What a wiki will not move, for its type or for lack of a right, can still be copied.
-    pub(super) async fn move_file(&self, from: &RemotePath, to: &RemotePath) -> Result<Node> {
+    pub(super) async fn move_file(&self, from: &RemotePath, node: &Node, to: &RemotePath) -> Result<Node> {
         let (name, target) = (self.existing("rename", from).await?, self.file_name("rename", to)?);
         self.site().names.check(target)?;
         if self.canonical_of(name) == self.canonical_of(target) {
@@ -107,8 +106,9 @@ impl MediaWiki {
             .field("noredirect", "1")
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);
-        match self.sessions.call::<IgnoredAny>(call).await {
-            Ok(_) => self.stat_file(to).await,
+        match self.make(call, &Change::Move { from: name, to: target, node }).await {
+            Ok(Some(moved)) => Ok(moved),
+            Ok(None) => self.stat_file(to).await,
             Err(Trouble::Refused(op, errors)) => {
                 let mut error = self.refine(Trouble::Refused(op, errors.clone()), "move");
                 // A page without a file is in the way, a redirect perhaps: a copy goes onto it.

@@ -7,8 +7,8 @@
 //! **Files.** `api.rs` is one call on the wire, `session.rs` and `login.rs` keep us signed in, `codes.rs` is the table of
 //! errors, `site.rs` and `names.rs` what the wiki says of itself and of names, `limits.rs` how large a request may be,
 //! `boundaries.rs` where chunks begin, `upload.rs` the roads, `notes.rs` what an upload leaves in the wiki's log, `doubts.rs`,
-//! `jobs.rs` and `recover.rs` what becomes of an upload whose outcome is not known, `files.rs` and `read.rs` published
-//! files, `rights.rs` what may be written, `check.rs` the report for people.
+//! `jobs.rs` and `recover.rs` what becomes of an upload whose outcome is not known, `files.rs`, `changes.rs` and `read.rs`
+//! published files, `rights.rs` what may be written, `check.rs` the report for people.
 //!
 //! **What a wiki cannot do.** No directories, no empty files, no time stamps, no rename of files whose type it does not
 //! recognise, no way to delete a stash entry: abandoned ones wait for the wiki's own clean-up.
@@ -16,6 +16,7 @@
 mod answers;
 mod api;
 mod boundaries;
+mod changes;
 mod check;
 mod codes;
 mod doubts;
@@ -237,12 +238,12 @@ impl Service for MediaWiki {
         Err(Error::new(Kind::Unsupported, "mkdir", format!("{path}: a wiki has no directories")))
     }
 
-    async fn remove(&self, path: &RemotePath, _node: &Node) -> Result<()> {
-        self.delete_file(path).await
+    async fn remove(&self, path: &RemotePath, node: &Node) -> Result<()> {
+        self.delete_file(path, node).await
     }
 
-    async fn rename(&self, from: &RemotePath, _node: &Node, to: &RemotePath) -> Result<Node> {
-        self.move_file(from, to).await
+    async fn rename(&self, from: &RemotePath, node: &Node, to: &RemotePath) -> Result<Node> {
+        self.move_file(from, node, to).await
     }
 
     async fn begin(&self, spec: &Spec, first: Option<Part>) -> Result<Begun> {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::MediaWiki;
 use super::answers::{Image, Upload, UploadAnswer};
-use super::api::{Call, Nature, Trouble};
+use super::api::{Call, Nature, Trouble, WEB_PAGE};
 use super::codes;
 use super::limits::share;
 use crate::error::{Error, Kind, Result, Retry};
@@ -93,7 +93,8 @@ impl MediaWiki {
             let len = share(range.end - at, self.limits.piece());
             let piece = part.payload.slice(at..at + len);
             let last = part.last && at + len == range.end;
-            match self.send_piece(spec, key.as_deref(), piece, last).await {
+            let sent = self.send_piece(spec, key.as_deref(), piece, last).await;
+            match sent.map_err(|trouble| self.known_better(trouble, len)) {
                 Ok(sent) => {
                     self.limits.accepted(len);
                     if at + len == range.end {
@@ -115,6 +116,18 @@ impl MediaWiki {
                     Next::Stop => return Err(self.refine(trouble, "upload")),
                 },
             }
+        }
+    }
+
+    /// The trouble with a piece of `len` bytes, known better: a web page instead of an answer is no refusal for size where
+    /// as much went through before. It is a portal or a gateway, and what was done behind it is not known.
+    fn known_better(&self, trouble: Trouble, len: u64) -> Trouble {
+        match trouble {
+            Trouble::TooLarge { op, said: WEB_PAGE, .. } if self.limits.is_proven(len) => {
+                let what = format!("the server does not take what it took before: {WEB_PAGE}");
+                Trouble::Other(Error::new(Kind::Protocol, op, what).retry(Retry::AskFirst))
+            }
+            trouble => trouble,
         }
     }
 
@@ -210,6 +223,7 @@ impl MediaWiki {
         let digest = payload.clone();
         let call = self.publication(spec).file("file", payload).answer_within(work_within(size));
         let answer = self.send_noted(call).await;
+        let answer = answer.map_err(|trouble| self.known_better(trouble, size));
         // Known only now: the bytes are hashed while they are sent.
         let wanted = Wanted { size, sha1: digest.sha1_to_end().or(spec.sha1) };
         self.remember(&whole_doubt(&self.canonical(spec), size), &answer);

@@ -51,6 +51,9 @@ impl Machine {
                 self.tries += 1;
                 if self.tries > TRIES_MAX {
                     self.out_of_tries(error, out);
+                } else if self.tries > 1 {
+                    // Once is chance. A server that fails again gets the time it may need; so does its work on the first.
+                    self.pause = Some(wait(self.tries - 1));
                 }
             }
             Err(error) => {
@@ -100,7 +103,12 @@ impl Machine {
             Ok(Progress::Holds(receipts)) if self.session.is_some() => {
                 let sequential = self.capability.policy.rules().is_some_and(|rules| rules.flow == Flow::Sequential);
                 if let Some(session) = &mut self.session {
+                    let before = session.held_bytes();
                     session.holds(receipts, sequential);
+                    if session.held_bytes() > before {
+                        // The answer was lost, not the part.
+                        self.tries = 0;
+                    }
                 }
                 self.stage = Stage::Open;
             }
