@@ -293,7 +293,9 @@ fn by_status(status: u16, answer: &Answer, origin: &str, doubt: Retry) -> Unlabe
         404 | 405 | 410 => failed(Kind::Protocol, Retry::Never, format!("there is no API: HTTP {status}"), API_ADDRESS),
         413 => failed(Kind::TooLarge, Retry::Never, format!("the request is too large for {origin}"), ""),
         // Uploads are counted; who only looks is told to slow down.
-        429 if doubt == Retry::AskFirst => failed(Kind::Quota, wait, format!("{origin} takes no more for now"), ""),
+        429 if doubt == Retry::AskFirst => {
+            failed(Kind::Quota, wait, format!("{origin} takes no more uploads at the moment"), "")
+        }
         429 => failed(Kind::Throttled, wait, format!("{origin} gets too many requests from here"), ""),
         502 | 504 => {
             failed(Kind::Timeout, doubt, format!("a gateway of {origin} gave up waiting: HTTP {status}{code}"), "")
