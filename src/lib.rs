@@ -28,7 +28,7 @@
 //!
 //! # The life of a write
 //!
-//! 1. `create` asks the service whether it would take the name ([`service::Service::check_name`]) and makes an entry
+//! 1. `create` asks the service whether it would take the name ([`service::Service::admit`]) and makes an entry
 //!    in the tree. Nothing is sent. Opening makes a [`file::Handle`] that remembers the process.
 //! 2. `write` checks the largest size the service takes, then, under the upload's lock, copies into chunks
 //!    ([`cache::CachedContent`]) and tells the machine ([`upload::machine`]) as one step. If there is no room, or a

@@ -71,19 +71,20 @@ impl File {
     /// Why the service does not have the file.
     pub async fn flush(self: &Arc<Self>, tid: u32) -> Result<()> {
         loop {
-            let seen = self.state().opened;
+            let seen = self.state().moment();
             let file = self.clone();
             let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid)).await;
             match asked.unwrap_or(Verdict::Commit) {
                 Verdict::Defer => return Ok(()),
                 Verdict::Park { signal } => {
                     let what = format!("the program that wrote it was killed by signal {signal}");
-                    self.park(Error::new(Kind::Interrupted, "close", what));
-                    return Ok(());
+                    if self.park(Error::new(Kind::Interrupted, "close", what), seen) {
+                        return Ok(());
+                    }
                 }
                 // Whoever opened the file meanwhile may have cut it: his half of a file is not to be published.
                 Verdict::Commit => {
-                    if let Some(commit) = self.begin_commit(|state| state.opened == seen) {
+                    if let Some(commit) = self.begin_commit(|state| state.moment() == seen) {
                         return self.end_commit(commit).await;
                     }
                 }
@@ -150,7 +151,10 @@ impl File {
                 let result = self.upload.end_commit(answer, self.files.close_deadline).await.map(|_| ());
                 if let Err(error) = &result {
                     let mut state = self.state();
-                    state.parked = Some(error.clone());
+                    // Unless another program has opened it for writing since: then it is a file like any other.
+                    if self.upload.failure().is_some() {
+                        state.parked = Some(error.clone());
+                    }
                     // Whoever closes it next is told as well.
                     state.writes = state.writes.max(state.answered + 1);
                 }
@@ -175,25 +179,40 @@ impl File {
     /// The handle is gone; whoever closed it has been answered already.
     pub async fn release(self: Arc<Self>, handle: Arc<Handle>) {
         self.forget(&handle);
-        // Readers that stay have nothing to publish.
-        let commit = self.begin_commit(|state| {
-            let nobody_writes = !state.openers.iter().any(|opener| opener.writable);
-            let failed = state.parked.is_some() || self.upload.failure().is_some();
-            handle.opener.writable && nobody_writes && !failed && self.upload.is_dirty()
-        });
-        if let Some(commit) = commit {
+        if handle.opener.writable {
             // The upload logs a failure, and end_commit() parks the file.
-            let _ = self.end_commit(commit).await;
+            let _ = self.commit_unless_written().await;
         }
         // Only now: who waits for the last handle waits for its commit as well.
         self.files.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Keeps what was written out of the service until a program writes the file again.
-    fn park(self: &Arc<Self>, error: Error) {
+    /// Commits what nobody who still has the file open for writing will commit. Readers that stay have nothing to publish.
+    ///
+    /// # Errors
+    /// Why the service does not have the file.
+    pub async fn commit_unless_written(self: &Arc<Self>) -> Result<()> {
+        let commit = self.begin_commit(|state| {
+            let nobody_writes = !state.openers.iter().any(|opener| opener.writable);
+            let failed = state.parked.is_some() || self.upload.failure().is_some();
+            nobody_writes && !failed && self.upload.is_dirty()
+        });
+        match commit {
+            Some(commit) => self.end_commit(commit).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what was written out of the service until a program writes the file again; unless one did since `seen`.
+    fn park(self: &Arc<Self>, error: Error, seen: (u64, u64)) -> bool {
+        let mut state = self.state();
+        if state.moment() != seen {
+            return false;
+        }
         tracing::warn!(path = %self.place.get(), %error, bytes = self.size(), "not uploaded; the bytes are kept");
-        self.state().parked = Some(error.clone());
+        state.parked = Some(error.clone());
         self.upload.interrupt(error);
+        true
     }
 }
 

@@ -107,6 +107,11 @@ impl State {
     fn is_owed_an_answer(&self) -> bool {
         self.writes > self.answered
     }
+
+    /// Changes whenever a program opens the file for writing, or writes.
+    fn moment(&self) -> (u64, u64) {
+        (self.opened, self.writes)
+    }
 }
 
 /// Who opened a handle, and for what.
@@ -255,10 +260,14 @@ impl File {
         if mode.truncate {
             if let Err(error) = self.resize(0).await {
                 self.forget(&handle);
+                // While it waited, others took it for a writer who would commit.
+                let _ = self.commit_unless_written().await;
                 self.files.open.fetch_sub(1, Ordering::Relaxed);
                 return Err(error);
             }
-            self.state().parked = None;
+            let mut state = self.state();
+            state.parked = None;
+            state.opened += 1;
         }
         Ok(handle)
     }

@@ -92,7 +92,12 @@ impl Front {
         }
         let tree = self.tree.clone();
         let file = self.in_time(async move { tree.file_for_open(ino).await }).await?;
-        if file.has_writers() { file.truncate(size).await } else { file.truncate_closed(size).await }
+        if !file.has_writers() {
+            return file.truncate_closed(size).await;
+        }
+        file.truncate(size).await?;
+        // The last writer may have gone while this waited for its commit.
+        file.commit_unless_written().await
     }
 
     pub(super) fn ttl(&self, name: &str) -> Duration {

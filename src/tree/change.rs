@@ -62,6 +62,17 @@ impl Tree {
                 // Most services would complain only when the last byte has been sent.
                 self.service().admit(&path).await?;
                 let mut inner = self.inner();
+                // A listing may have come in meanwhile, or another program: a name has one entry.
+                if let Some(ino) = inner.names.get(&(at.parent, canonical.clone())).copied() {
+                    let attr = inner.attr(ino, &self.defaults)?;
+                    return match (if_exists, attr.kind) {
+                        (IfExists::Refuse, _) => Err(Error::new(Kind::Exists, "create", "the file exists")),
+                        (_, NodeKind::Directory) => {
+                            Err(Error::new(Kind::IsDirectory, "create", "a directory has this name"))
+                        }
+                        _ => Ok((attr, false)),
+                    };
+                }
                 let mut entry = Entry::new(at.parent, canonical, NodeKind::File);
                 entry.overrides = overrides;
                 let ino = inner.add(entry);

@@ -5,7 +5,7 @@
 //! * [`source`]: the bytes of a file, wherever they are.
 //! * [`driver`]: applies the machine's actions; one tracked task per request.
 //!
-//! **Contract.** [`Upload::commit`] answers `Ok` when the service has confirmed the file as it was when the commit was
+//! **Contract.** [`Upload::begin_commit`] answers `Ok` when the service has confirmed the file as it was when the commit was
 //! asked for. While a commit is under way the file does not change: writers wait for [`Upload::settled`].
 //!
 //! **Crash.** What was not committed is gone with the process, except where a later durable spool keeps it.

@@ -1,7 +1,6 @@
 //! The answers of the API as types: only the members that are used, numbers as strings or as numbers, and entries of a
 //! list each on its own, so that one bad entry never hides the rest.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::de::IgnoredAny;
@@ -200,7 +199,8 @@ pub(super) struct FilePage {
     pub(super) title: String,
     pub(super) missing: bool,
     /// What would be said to an action on the page, by action; empty for what is allowed.
-    pub(super) actions: BTreeMap<String, Vec<ApiError>>,
+    /// Older wikis say true or false instead.
+    pub(super) actions: serde_json::Value,
     /// `local`, `shared` (another wiki's file shown here), or empty.
     pub(super) imagerepository: String,
     pub(super) imageinfo: Vec<Image>,

@@ -14,7 +14,7 @@ const STEP: u64 = 12_289;
 /// The different first chunks there are: none smaller than a quarter of the largest.
 const SHIFTS: u64 = 4;
 /// So often one file is sent again for this reason.
-const RESTARTS_MAX: u32 = 3;
+const RESTARTS_MAX: u32 = 2;
 /// Files remembered; when full, all are forgotten, which costs a few more tries.
 const COUNT_MAX: usize = 1024;
 
@@ -72,7 +72,7 @@ mod tests {
         }
         assert!(!boundaries.refused("a.tar"), "enough");
         assert!(boundaries.refused("b.tar"), "another file");
-        assert_eq!((firsts.first(), firsts.last()), (Some(&(FIRST_MAX - 3 * STEP)), Some(&FIRST_MAX)));
+        assert_eq!((firsts.first(), firsts.last()), (Some(&(FIRST_MAX - 2 * STEP)), Some(&FIRST_MAX)));
         boundaries.passed("b.tar");
         assert!(boundaries.refused.lock().unwrap().is_empty());
     }

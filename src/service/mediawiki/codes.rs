@@ -185,7 +185,9 @@ pub(super) fn wanted_offset(errors: &[ApiError]) -> Option<u64> {
 
 /// The byte at which a chunk was refused for its content: there it began.
 pub(super) fn refused_beginning(errors: &[ApiError]) -> Option<u64> {
-    let error = errors.first().filter(|error| error.code == "stashfailed" && error.key != "invalid-chunk-offset")?;
+    // A virus is one wherever it stands.
+    let elsewhere = ["invalid-chunk-offset", "uploadvirus"];
+    let error = errors.first().filter(|error| error.code == "stashfailed" && !elsewhere.contains(&&*error.key))?;
     let told = self::error("upload", std::slice::from_ref(error));
     (told.kind == Kind::Refused).then_some(error.data.offset)?
 }

@@ -51,6 +51,18 @@ impl MediaWiki {
     /// Whether the account may write the file at `path`: by what the wiki said of it a moment ago, or by asking.
     pub(super) async fn admit_file(&self, path: &RemotePath) -> Result<()> {
         self.connect().await?;
+        match self.judge(path).await {
+            Err(error) if error.kind == Kind::Denied => {
+                // The account may have got the right since it signed in.
+                self.sessions.refresh().await?;
+                self.rights.forget(&self.canonical_of(path.name()));
+                self.judge(path).await
+            }
+            judged => judged,
+        }
+    }
+
+    async fn judge(&self, path: &RemotePath) -> Result<()> {
         self.check_name(path)?;
         let name = self.canonical_of(path.name());
         if self.rights.get(&name).is_none() {
@@ -149,11 +161,15 @@ fn name_of(title: &str) -> String {
 /// which answer with the file they point to.
 fn file_of(page: FilePage) -> Option<Node> {
     let image = page.imageinfo.first().filter(|_| page.imagerepository == "local")?;
-    let name = name_of(&page.title);
-    if !image.canonicaltitle.is_empty() && name_of(&image.canonicaltitle) != name {
+    if is_redirect(&page, image) {
         return None;
     }
-    entry_of(Image { name, ..image.clone() })
+    entry_of(Image { name: name_of(&page.title), ..image.clone() })
+}
+
+/// Whether `image` is what the page redirects to.
+pub(super) fn is_redirect(page: &FilePage, image: &Image) -> bool {
+    !image.canonicaltitle.is_empty() && name_of(&image.canonicaltitle) != name_of(&page.title)
 }
 
 /// A file that may become a directory entry.

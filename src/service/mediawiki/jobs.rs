@@ -27,8 +27,10 @@ const COUNT_MAX: usize = 1024;
 #[derive(Default)]
 pub(super) struct Jobs {
     queued: Mutex<HashMap<String, Instant>>,
-    /// Nobody works the queue.
+    /// Nobody works the queue for assemblies.
     idle: AtomicBool,
+    /// Nobody works it for publications.
+    publishes_late: AtomicBool,
 }
 
 impl Jobs {
@@ -53,10 +55,20 @@ impl Jobs {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// Whether the upload `key` has waited longer than any queue that is worked lets it.
-    pub(super) fn is_overdue(&self, key: &str) -> bool {
+    /// Whether the publication of what the queue has assembled is offered to it as well.
+    pub(super) fn publishes(&self) -> bool {
+        !self.publishes_late.load(Ordering::Relaxed)
+    }
+
+    /// Whether the upload `key` has waited longer than any queue that is worked lets it, and `work` for what is done then.
+    pub(super) fn is_overdue(&self, key: &str, work: Duration) -> bool {
         let queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        queued.get(key).is_some_and(|since| since.elapsed() >= QUEUED_MAX)
+        queued.get(key).is_some_and(|since| since.elapsed() >= QUEUED_MAX + work)
+    }
+
+    /// The queue does not publish: from now on it is only asked to assemble.
+    pub(super) fn publishes_late(&self) {
+        self.publishes_late.store(true, Ordering::Relaxed);
     }
 
     /// The queue is done with the upload `key`.
@@ -87,9 +99,11 @@ mod tests {
         jobs.queued("key");
         tokio::time::advance(QUEUED_MAX / 2).await;
         jobs.queued("key");
-        assert!(jobs.has("key") && !jobs.is_overdue("key") && !jobs.is_overdue("other"));
+        let none = Duration::ZERO;
+        assert!(jobs.has("key") && !jobs.is_overdue("key", none) && !jobs.is_overdue("other", none));
         tokio::time::advance(QUEUED_MAX / 2).await;
-        assert!(jobs.is_overdue("key"), "it counts from the first time");
+        assert!(jobs.is_overdue("key", none), "it counts from the first time");
+        assert!(!jobs.is_overdue("key", Duration::from_secs(1)), "work takes its time");
         jobs.give_up("key");
         assert!(!jobs.has("key") && !jobs.wanted(1 << 40));
     }

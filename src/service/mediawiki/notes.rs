@@ -38,12 +38,14 @@ impl Notes {
         (!tags.is_empty()).then(|| tags.join("|"))
     }
 
-    /// The wiki refused a request for its tags: whether it is worth sending with fewer.
-    pub(super) fn drop_tags(&self, errors: &[ApiError]) -> bool {
+    /// The wiki refused a request for the tags that were `sent`: whether it is worth sending with fewer.
+    pub(super) fn drop_tags(&self, sent: Option<&str>, errors: &[ApiError]) -> bool {
         let Some(error) = errors.iter().find(|error| error.code == "badtags") else { return false };
+        let Some(sent) = sent else { return false };
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        if tags.is_empty() {
-            return false;
+        if tags.join("|") != sent {
+            // Another upload has dropped some of them meanwhile.
+            return true;
         }
         let refused = &error.data.disallowedtags;
         let keep = |tag: &String| !refused.is_empty() && !refused.contains(tag);
@@ -105,13 +107,15 @@ mod tests {
     fn refused_tags_are_left_out() {
         let notes = |tags: &[&str]| Notes::new(String::new(), None, tags.iter().map(|t| (*t).to_owned()).collect());
         let some = notes(&["a", "b"]);
-        assert!(some.drop_tags(&badtags(&["b"])));
+        assert!(some.drop_tags(Some("a|b"), &badtags(&["b"])));
+        assert!(some.drop_tags(Some("a|b"), &badtags(&["b"])), "sent before that");
         assert_eq!(some.tags().as_deref(), Some("a"));
-        assert!(!some.drop_tags(&[]), "another refusal");
+        assert!(!some.drop_tags(Some("a"), &[]), "another refusal");
+        assert_eq!(some.tags().as_deref(), Some("a"));
         let unnamed = notes(&["a", "b"]);
-        assert!(unnamed.drop_tags(&badtags(&[])) && unnamed.tags().is_none());
+        assert!(unnamed.drop_tags(Some("a|b"), &badtags(&[])) && unnamed.tags().is_none());
         let strange = notes(&["a"]);
-        assert!(strange.drop_tags(&badtags(&["z"])) && strange.tags().is_none());
-        assert!(!strange.drop_tags(&badtags(&["z"])), "there is an end");
+        assert!(strange.drop_tags(Some("a"), &badtags(&["z"])) && strange.tags().is_none());
+        assert!(!strange.drop_tags(None, &badtags(&["z"])), "there is an end");
     }
 }

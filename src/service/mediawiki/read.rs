@@ -57,7 +57,11 @@ impl MediaWiki {
         let mut answer = self.download(node, &range, known.as_deref())?.send().await?;
         if matches!(answer.status(), 401 | 403) {
             // The session may have ended while nobody asked the API, which renews it.
-            self.find(OP, path.name()).await?;
+            match self.find(OP, path.name()).await? {
+                None => return Err(Error::new(Kind::NotFound, OP, format!("{path} is not there any more"))),
+                Some(now) if now.version != node.version => return Err(changed(path)),
+                Some(_) => {}
+            }
             answer = self.download(node, &range, known.as_deref())?.send().await?;
         }
         let validator = validator(&answer);

@@ -9,16 +9,20 @@
 //! first one still runs would not harm the file: the second is refused as an exact duplicate, unless the two meet within
 //! the same second. After a restart that second is over.
 
+use std::time::Duration;
+
 use super::MediaWiki;
 use super::answers::{ApiError, Image, Query, Stash, StashImages, Stashed, Upload, UploadAnswer};
 use super::api::{Call, Nature, Trouble};
 use super::codes;
-use super::upload::{Wanted, assembled, whole_doubt};
+use super::upload::{Wanted, assembled, came_through_queue, whole_doubt, work_within};
 use crate::error::{Error, Kind, Result};
 use crate::service::{Node, Progress, Receipt, SessionToken, Spec};
 
 /// The operation, in errors.
 const OP: &str = "recover";
+/// The size that is assumed of a file when neither we nor the wiki know one.
+const FILE_MAX: u64 = 8 << 30;
 /// The most pages of stashed files that are read; 500 to 5000 each.
 const PAGES_MAX: usize = 40;
 
@@ -63,7 +67,7 @@ impl MediaWiki {
         wanted: Wanted,
         receipts: &[Receipt],
     ) -> Result<Progress> {
-        if self.jobs.has(key)
+        if (self.jobs.has(key) || came_through_queue(receipts))
             && let Some(progress) = self.settle_queued_publication(spec, key, wanted).await?
         {
             return Ok(progress);
@@ -139,7 +143,8 @@ impl MediaWiki {
             // Left to the wiki's job queue, before this process knew of it.
             ("Poll", _) => {
                 self.jobs.queued(&token.id);
-                Ok(self.waiting(&token.id, &upload).unwrap_or(Progress::Gone))
+                // How large it is, nobody knows here: longer than for the largest file it is not waited for.
+                Ok(self.waiting(&token.id, &upload, self.site().file_max.min(FILE_MAX)).unwrap_or(Progress::Gone))
             }
             ("Success", _) => match (upload.filekey, upload.imageinfo) {
                 (Some(key), Some(Image { size: Some(size), sha1, .. })) => {
@@ -156,7 +161,7 @@ impl MediaWiki {
     async fn settle_queued_assembly(&self, token: &SessionToken, wanted: Wanted) -> Result<Option<Progress>> {
         let upload = match self.status(&token.id).await? {
             Ok(upload) if upload.is_queued() => {
-                let waiting = self.waiting(&token.id, &upload);
+                let waiting = self.waiting(&token.id, &upload, wanted.size);
                 if waiting.is_none() {
                     self.jobs.give_up(&token.id);
                 }
@@ -166,7 +171,7 @@ impl MediaWiki {
             Err(errors) => {
                 self.jobs.done(&token.id);
                 let error = codes::error(OP, &errors);
-                return if error.kind == Kind::Refused { Err(error) } else { Ok(None) };
+                return if error.in_doubt() { Ok(None) } else { Err(error) };
             }
         };
         self.jobs.done(&token.id);
@@ -182,27 +187,42 @@ impl MediaWiki {
     async fn settle_queued_publication(&self, spec: &Spec, key: &str, wanted: Wanted) -> Result<Option<Progress>> {
         let refused = match self.status(key).await? {
             Ok(upload) if upload.is_queued() => {
+                self.jobs.queued(key);
+                let waiting = self.waiting(key, &upload, wanted.size);
+                if waiting.is_none() {
+                    self.jobs.publishes_late();
+                }
                 // Given up, it might begin after all, and put this version over a newer one: better to be told.
                 let late = "the wiki's job queue has not published the file; it may still do so";
-                let error = || Error::new(Kind::Timeout, OP, late).hint("ask its administrator whether jobs are run");
-                return self.waiting(key, &upload).map(Some).ok_or_else(error);
+                let hint = "save it under another name, and ask the wiki's administrator whether jobs are run";
+                return waiting.map(Some).ok_or_else(|| Error::new(Kind::Timeout, OP, late).hint(hint));
             }
-            Ok(_) => None,
-            Err(errors) => Some(codes::error(OP, &errors)),
+            Ok(upload) if upload.result == "Success" => {
+                self.jobs.done(key);
+                // As it was published; another client may have made a newer version since.
+                let name = upload.filename.unwrap_or_default();
+                let image = upload.imageinfo.filter(|image| wanted.sha1.is_some() && wanted.is(image));
+                let node = image.and_then(|image| image.node(name));
+                return Ok(node.map(|node| self.finished(key, node)));
+            }
+            Ok(_) => {
+                Error::new(Kind::Denied, OP, "the wiki's job queue may not publish the file, and does not say why")
+            }
+            Err(errors) => codes::error(OP, &errors),
         };
         self.jobs.done(key);
         // Whatever the queue says of it: an exact duplicate is a failure to it, and what we want.
-        match (self.matching(OP, spec, wanted).await?, refused) {
-            (Some(node), _) => Ok(Some(self.finished(key, node))),
-            (None, Some(error)) if error.kind == Kind::Refused => Err(error),
-            _ => Ok(None),
+        match self.matching(OP, spec, wanted).await? {
+            Some(node) => Ok(Some(self.finished(key, node))),
+            None if refused.in_doubt() => Ok(None),
+            None => Err(refused),
         }
     }
 
-    /// The queue is still at it; `None` when it never will be.
-    fn waiting(&self, key: &str, upload: &Upload) -> Option<Progress> {
-        let in_vain = upload.stage == "queued" && self.jobs.is_overdue(key);
-        (!in_vain).then_some(Progress::Unknown)
+    /// The queue is still at it; `None` when it will not do a file of `size` bytes any more.
+    fn waiting(&self, key: &str, upload: &Upload, size: u64) -> Option<Progress> {
+        let work = if upload.stage == "queued" { Duration::ZERO } else { work_within(size) };
+        (!self.jobs.is_overdue(key, work)).then_some(Progress::Unknown)
     }
 
     /// What the wiki knows of an upload; its refusals are answers here.

@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::answers::{ApiError, FilePage};
 use super::codes;
+use super::files::is_redirect;
 use super::session::Account;
-use crate::error::{Error, Retry};
+use crate::error::{Error, Kind, Retry};
 
 /// The operation, in errors.
 const OP: &str = "open";
@@ -36,6 +38,11 @@ impl Rights {
         (asked.elapsed() < FRESH).then(|| answer.clone())
     }
 
+    /// The answer may be another one by now.
+    pub(super) fn forget(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// The wiki said this of the name.
     pub(super) fn note(&self, name: &str, answer: Option<Error>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,10 +57,17 @@ impl Rights {
 pub(super) fn against(page: &FilePage, account: &Account) -> Option<Error> {
     let create = page.missing.then_some("create");
     let tested = ["edit", "upload"].into_iter().chain(create);
-    let refused: Vec<ApiError> = tested.filter_map(|action| page.actions.get(action)).flatten().cloned().collect();
+    // Anything but a list of errors says nothing.
+    let said = tested.filter_map(|action| Vec::<ApiError>::deserialize(page.actions.get(action)?).ok());
+    let refused: Vec<ApiError> = said.flatten().collect();
     if !refused.is_empty() {
+        let mut error = codes::error(OP, &refused);
+        if error.kind == Kind::Server {
+            // The code of an extension: what it stands for is known, it is a right.
+            error.kind = Kind::Denied;
+        }
         // What passes by itself (a wiki that is read-only for a minute) may be over when the file is closed.
-        return Some(codes::error(OP, &refused)).filter(|error| error.retry == Retry::Never);
+        return Some(error).filter(|error| error.retry == Retry::Never);
     }
     overwrite(page, account).map(|code| codes::error(OP, &[code]))
 }
@@ -61,7 +75,8 @@ pub(super) fn against(page: &FilePage, account: &Account) -> Option<Error> {
 /// The right to replace a file is no matter of its page: the wiki tests it only when it publishes.
 fn overwrite(page: &FilePage, account: &Account) -> Option<ApiError> {
     let refused = |code: &str| serde_json::from_value(json!({ "code": code })).ok();
-    let image = page.imageinfo.first()?;
+    // A redirect shows the file that it points to, and of a hidden account the wiki says no name.
+    let image = page.imageinfo.first().filter(|image| !image.user.is_empty() && !is_redirect(page, image))?;
     match page.imagerepository.as_str() {
         "local" if account.may("reupload") => None,
         "local" if account.may("reupload-own") && image.user == account.name => None,
@@ -75,7 +90,6 @@ fn overwrite(page: &FilePage, account: &Account) -> Option<ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn page(json: serde_json::Value) -> FilePage {
         serde_json::from_value(json).unwrap()
@@ -99,7 +113,10 @@ mod tests {
         assert_eq!(kind(json!({ "upload": [refused("permissiondenied")] })), Some(Kind::Denied));
         assert_eq!(kind(json!({ "edit": [refused("titleblacklist-forbidden-edit")] })), Some(Kind::Denied));
         assert_eq!(kind(json!({ "edit": [refused("readonly")] })), None, "it may be over by the close");
-        assert_eq!(kind(json!({})), None, "an old wiki says nothing");
+        assert_eq!(kind(json!({ "edit": [refused("confirmemail")] })), Some(Kind::Denied), "whatever it is called");
+        for odd in [json!({}), json!([]), json!({ "edit": true, "create": false }), json!("x")] {
+            assert_eq!(kind(odd), None, "an old wiki says nothing");
+        }
     }
 
     #[test]
@@ -117,6 +134,10 @@ mod tests {
         let may = |page: &FilePage, rights: &[&str]| against(page, &account(rights)).is_none();
         assert!(may(&of("Me", "local"), &["reupload-own"]) && may(&of("Else", "local"), &["reupload"]));
         assert!(!may(&of("Else", "local"), &["reupload-own"]) && !may(&of("Me", "local"), &[]));
+        assert!(may(&of("", "local"), &["reupload-own"]), "a hidden account");
+        let redirect = json!({ "title": "File:A.txt", "imagerepository": "local",
+            "imageinfo": [{ "user": "Else", "canonicaltitle": "File:B.txt" }] });
+        assert!(may(&page(redirect), &["reupload-own"]), "a redirect is no file");
         assert!(!may(&of("Else", "shared"), &["reupload"]) && may(&of("Else", "shared"), &["reupload-shared"]));
     }
 

@@ -22,7 +22,7 @@ const WORK_WITHIN: Duration = Duration::from_secs(60);
 const WORK_PER_MIB: Duration = Duration::from_millis(60);
 
 /// How long the server may work on a file of `size` bytes.
-fn work_within(size: u64) -> Duration {
+pub(super) fn work_within(size: u64) -> Duration {
     WORK_WITHIN + WORK_PER_MIB * u32::try_from(size >> 20).unwrap_or(u32::MAX / 128)
 }
 
@@ -71,7 +71,13 @@ impl MediaWiki {
     pub(super) async fn open_stash(&self, spec: &Spec, first: Option<Part>) -> Result<Begun> {
         self.check_spec(spec).await?;
         let part = first.ok_or_else(|| Error::new(Kind::Invalid, OP, "a stash entry begins with a part"))?;
-        let sent = self.send(spec, None, &part).await?;
+        let sent = self.send(spec, None, &part).await.map_err(|mut error| {
+            if error.kind == Kind::NotFound {
+                // A stash entry that was opened and cannot be completed: nobody knows of it yet.
+                (error.kind, error.retry) = (Kind::Server, Retry::After(Duration::ZERO));
+            }
+            error
+        })?;
         let token = SessionToken { id: sent.key.clone(), state: serde_json::Value::Null };
         Ok(Begun { token, receipt: Some(sent.receipt(&part)) })
     }
@@ -165,7 +171,9 @@ impl MediaWiki {
             call = call.field("async", "1");
         }
         let answer = self.sessions.call::<UploadAnswer>(call.answer_within(work_within(range.end))).await;
-        self.boundaries.passed(&self.canonical(spec));
+        if answer.is_ok() {
+            self.boundaries.passed(&self.canonical(spec));
+        }
         if let Some(key) = key {
             self.remember(key, &answer);
         }
@@ -199,12 +207,15 @@ impl MediaWiki {
         }
         self.check_spec(spec).await?;
         let mut call = self.publication(spec).field("filekey", key).answer_within(work_within(wanted.size));
-        if came_through_queue(receipts) {
+        if came_through_queue(receipts) && self.jobs.publishes() {
             call = call.field("async", "1");
         }
         let answer = self.send_noted(call).await;
-        if matches!(&answer, Ok(UploadAnswer { upload }) if upload.is_queued()) {
-            self.jobs.queued(key);
+        match &answer {
+            Ok(UploadAnswer { upload }) if upload.is_queued() => self.jobs.queued(key),
+            // It was queued before, by a request whose answer was lost.
+            Err(Trouble::Refused(_, errors)) if codes::is(errors, "publishfailed") => self.jobs.queued(key),
+            _ => {}
         }
         self.remember(key, &answer);
         self.published(spec, wanted, answer).await
@@ -262,12 +273,13 @@ impl MediaWiki {
     /// Sends a request that publishes, with the tags that the wiki takes.
     async fn send_noted(&self, call: Call) -> Result<UploadAnswer, Trouble> {
         loop {
-            let tagged = match self.notes.tags() {
+            let tags = self.notes.tags();
+            let tagged = match &tags {
                 Some(tags) => call.clone().field("tags", tags),
                 None => call.clone(),
             };
             match self.sessions.call(tagged).await {
-                Err(Trouble::Refused(_, errors)) if self.notes.drop_tags(&errors) => {}
+                Err(Trouble::Refused(_, errors)) if self.notes.drop_tags(tags.as_deref(), &errors) => {}
                 answer => return answer,
             }
         }
@@ -360,7 +372,7 @@ fn begin_elsewhere(at: u64, refused: Error) -> Error {
 }
 
 /// Whether the wiki's queue has put the file together.
-fn came_through_queue(receipts: &[Receipt]) -> bool {
+pub(super) fn came_through_queue(receipts: &[Receipt]) -> bool {
     receipts.iter().any(|receipt| receipt.state.get("queue").is_some())
 }
 
@@ -386,10 +398,13 @@ fn finished(upload: Upload, wanted: Wanted) -> Result<Sent, Trouble> {
 }
 
 fn unexpected(upload: &Upload) -> Error {
-    // "Poll": the server works on it, and the probe finds out.
-    let retry = if upload.result == "Poll" { Retry::AskFirst } else { Retry::Never };
+    if upload.is_queued() {
+        // The probe finds out when it is done.
+        let what = "the wiki has left the file to its job queue";
+        return Error::new(Kind::Busy, OP, what).retry(Retry::AskFirst);
+    }
     let result = crate::error::printable(&upload.result).into_owned();
-    Error::new(Kind::Protocol, OP, format!("the wiki answers {result:?} where that cannot be")).retry(retry)
+    Error::new(Kind::Protocol, OP, format!("the wiki answers {result:?} where that cannot be"))
 }
 
 fn corrupt(what: &str) -> Error {

@@ -80,6 +80,9 @@ impl Machine {
                 self.tries += 1;
                 if self.tries > TRIES_MAX {
                     self.out_of_tries(error, out);
+                } else if self.tries > 1 {
+                    // As with a part.
+                    self.pause = Some(wait(self.tries - 1));
                 }
             }
             Err(error) if !whole && error.kind == Kind::NotFound => {
@@ -129,7 +132,10 @@ impl Machine {
         self.unknowns += 1;
         if self.unknowns > UNKNOWNS_MAX || self.failed.is_some() {
             let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
-            self.tries = TRIES_MAX;
+            if self.failed.is_none() {
+                self.tries = TRIES_MAX;
+            }
+            self.unknowns = 0;
             return self.refused(error.retry(Retry::AskFirst), out);
         }
         self.pause = Some(wait(self.unknowns).min(UNKNOWN_WAIT_MAX));

@@ -41,7 +41,7 @@ use crate::service::Progress;
 use crate::service::{Capability, NamedAt, Receipt, SizePolicy};
 
 /// Sessions begun for one commit before it is given up: the first, one for a write into sent bytes, and two that the
-/// service may lose.
+/// service may lose or refuse to go on with.
 pub const ATTEMPTS_MAX: u32 = 4;
 
 /// Requests without progress before a commit is given up. With the growing waits between them this is about half a minute: a

@@ -85,7 +85,7 @@ async fn answers_that_cannot_be_are_errors_and_never_success() {
         (json!({ "upload": { "result": "Continue", "offset": 5, "filekey": "k" } }), Kind::Server, Retry::AskFirst),
         (json!({ "upload": { "result": "Continue", "filekey": "k" } }), Kind::Protocol, Retry::Never),
         (json!({ "upload": { "result": "Warning", "warnings": {}, "filekey": "k" } }), Kind::Protocol, Retry::Never),
-        (json!({ "upload": { "result": "Poll", "filekey": "k" } }), Kind::Protocol, Retry::AskFirst),
+        (json!({ "upload": { "result": "Poll", "filekey": "k" } }), Kind::Busy, Retry::AskFirst),
         (json!({ "upload": { "result": "Success", "filekey": "k" } }), Kind::Protocol, Retry::Never),
         (json!({}), Kind::Protocol, Retry::AskFirst),
         (json!([]), Kind::Protocol, Retry::AskFirst),
