@@ -60,8 +60,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// What keeps it from being mounted, in words for a person; or that files are left that the service does not have.
 pub fn run(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<()> {
-    let mount = Mount::start(name, service, dir, options)?;
-    let signals = signals(&mount.runtime)?;
+    let (mount, signals) = Mount::begin(name, service, dir, options, signals)?;
     announce(&mount.dir);
     tell_manager(&[NotifyState::Ready, NotifyState::Status("mounted")]);
     select! {
@@ -90,6 +89,18 @@ impl Mount {
     /// # Errors
     /// What keeps it from being mounted, in words for a person.
     pub fn start(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
+        Mount::begin(name, service, dir, options, |_| Ok(())).map(|(mount, ())| mount)
+    }
+
+    /// Mounts, and calls `arm` at the last moment before: from the first moment of a mount on, a signal must end it and not
+    /// leave it behind; before that, it ends the process as ever.
+    fn begin<T>(
+        name: &str,
+        service: Arc<dyn Service>,
+        dir: &Path,
+        options: &MountOptions,
+        arm: impl FnOnce(&Runtime) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Mount, T)> {
         let dir = check_mount_point(dir)?;
         check_device()?;
         let runtime = runtime().context("cannot start the network threads")?;
@@ -109,6 +120,7 @@ impl Mount {
 
         let (ended_sender, ended) = unbounded();
         let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let armed = arm(&runtime)?;
         let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
         let device = Device::mounted_on(&dir);
         if let Some(device) = device {
@@ -120,7 +132,7 @@ impl Mount {
         // system beneath. The mount is ended by `detach`, which looks first.
         std::mem::forget(background);
         tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
-        Ok(Mount { runtime, dir, device, files, uploads, tree, ended })
+        Ok((Mount { runtime, dir, device, files, uploads, tree, ended }, armed))
     }
 
     /// What its buffers take.

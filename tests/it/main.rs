@@ -1,8 +1,8 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`,
-//! `unmount`, `daemon`), what a person types (`cli`), one
-//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`, `wiki_errors`), its other kinds
-//! (`wiki_variants`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `unmount`, `daemon`), what a person types
+//! (`cli`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
+//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), how the sources hang
+//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -23,5 +23,6 @@ mod tidy;
 mod units;
 mod unmount;
 mod wiki_errors;
+mod wiki_faults;
 mod wiki_mount;
 mod wiki_variants;

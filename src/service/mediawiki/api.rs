@@ -300,6 +300,10 @@ fn by_status(status: u16, answer: &Answer, origin: &str, doubt: Retry) -> Unlabe
         502 | 504 => {
             failed(Kind::Timeout, doubt, format!("a gateway of {origin} gave up waiting: HTTP {status}{code}"), "")
         }
+        // Whoever says when to come back has not done it.
+        503 if answer.retry_after().is_some() => {
+            failed(Kind::Server, wait, format!("{origin} has no time: HTTP {status}{code}"), "")
+        }
         500..=599 => failed(Kind::Server, doubt, format!("{origin} failed: HTTP {status}{code}"), ""),
         _ => failed(Kind::Protocol, doubt, format!("{origin} answers HTTP {status}{code}"), API_ADDRESS),
     }

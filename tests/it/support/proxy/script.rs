@@ -34,7 +34,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// The word for it in what was seen.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Fault::DropBefore(end) => format!("dropped before, {end:?}"),
             Fault::DropAfter(end) => format!("dropped after, {end:?}"),
