@@ -177,19 +177,19 @@ impl Wiki {
         serde_json::from_slice(&output.stdout).expect("the API speaks JSON")
     }
 
-    /// The end of the access log now.
+    /// The end of the access log now, in lines of the file.
     pub(crate) async fn mark(&self) -> usize {
         self.log().await.len()
     }
 
     /// The lines of the access log since `mark`. A request of our own goes behind all others, so that none is missed.
     pub(crate) async fn since(&self, mark: usize) -> Vec<String> {
-        self.log().await.split_off(mark)
+        without_ours(self.log().await.split_off(mark))
     }
 
     /// The lines since `mark` that are there now; the newest requests may not be among them.
     pub(crate) fn since_so_far(&self, mark: usize) -> Vec<String> {
-        self.written().filter(|line| !line.contains("marker=")).skip(mark).collect()
+        without_ours(self.written().skip(mark))
     }
 
     fn written(&self) -> impl Iterator<Item = String> {
@@ -197,6 +197,7 @@ impl Wiki {
         log.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 
+    /// Everything up to a request of our own.
     async fn log(&self) -> Vec<String> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -209,12 +210,17 @@ impl Wiki {
         loop {
             let lines: Vec<String> = self.written().collect();
             if let Some(at) = lines.iter().position(|line| line.contains(&marker)) {
-                return lines.into_iter().take(at).filter(|line| !line.contains("marker=")).collect();
+                return lines.into_iter().take(at + 1).collect();
             }
             assert!(Instant::now() < deadline, "a finished request is not in the log");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// `lines` but for the requests that only mark a place in the log.
+fn without_ours(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    lines.into_iter().filter(|line| !line.contains("marker=")).collect()
 }
 
 /// How many of `lines` are of this step of an upload (`chunk`, `last-chunk`, `publish`, `status`).
