@@ -168,7 +168,18 @@ impl Wiki {
     /// The answer to a query that everybody may ask, by a client that is not ours.
     fn ask(&self, parameters: &[&str]) -> serde_json::Value {
         let mut curl = Command::new("curl");
-        curl.args(["-sfG", self.env("MW_URL"), "-d", "action=query", "-d", "format=json", "-d", "formatversion=2"]);
+        curl.args([
+            "-sfG",
+            "--noproxy",
+            "*",
+            self.env("MW_URL"),
+            "-d",
+            "action=query",
+            "-d",
+            "format=json",
+            "-d",
+            "formatversion=2",
+        ]);
         for parameter in parameters {
             curl.args(["--data-urlencode", parameter]);
         }
@@ -204,7 +215,10 @@ impl Wiki {
         let marker = format!("/w/api.php?marker={}-{count}", std::process::id());
         let port = self.env("MW_PORT");
         let url = format!("http://127.0.0.1:{port}{marker}&action=query&meta=siteinfo&format=json");
-        let status = Command::new("curl").args(["-sf", "-o", "/dev/null", &url]).status().expect("curl is installed");
+        let status = Command::new("curl")
+            .args(["-sf", "--noproxy", "*", "-o", "/dev/null", &url])
+            .status()
+            .expect("curl is installed");
         assert!(status.success());
         let deadline = Instant::now() + LOG_WAIT;
         loop {
