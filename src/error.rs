@@ -31,6 +31,8 @@ pub enum Kind {
     TooLarge,
     /// A quota of space or of uploads per time is used up.
     Quota,
+    /// The disk of the service is full.
+    ServerFull,
     /// The local spool is full.
     SpoolFull,
     /// The service has no such operation.
@@ -82,7 +84,7 @@ impl Kind {
             Kind::NameTooLong => libc::ENAMETOOLONG,
             Kind::TooLarge => libc::EFBIG,
             Kind::Quota => libc::EDQUOT,
-            Kind::SpoolFull => libc::ENOSPC,
+            Kind::ServerFull | Kind::SpoolFull => libc::ENOSPC,
             Kind::Unsupported => libc::EOPNOTSUPP,
             Kind::Refused => libc::EPERM,
             Kind::Conflict => libc::ESTALE,

@@ -38,6 +38,8 @@ fn wiki(remote: &Remote) -> MediaWikiConfig {
         proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
         comment: remote.comment.clone().unwrap_or_else(|| DEFAULT_COMMENT.to_owned()),
         text: remote.text.clone(),
+        tags: remote.tags.clone(),
+        maxlag: remote.maxlag,
     }
 }
 

@@ -25,6 +25,8 @@ struct Table {
     proxy: Option<Spanned<String>>,
     comment: Option<Spanned<String>>,
     text: Option<Spanned<String>>,
+    tags: Option<Spanned<Vec<String>>>,
+    maxlag: Option<Spanned<u32>>,
     /// Known, so that whoever writes a secret into the file is told where it belongs.
     password: Option<Spanned<IgnoredAny>>,
     token: Option<Spanned<IgnoredAny>>,
@@ -94,6 +96,9 @@ fn settings(table: Table, place: &impl Fn(&Range<usize>) -> Place) -> Result<BTr
         ("proxy", table.proxy),
         ("comment", table.comment),
         ("text", table.text),
+        // As a variable would say it.
+        ("tags", table.tags.map(|tags| Spanned::new(tags.span(), tags.get_ref().join(",")))),
+        ("maxlag", table.maxlag.map(|seconds| Spanned::new(seconds.span(), seconds.get_ref().to_string()))),
     ];
     let mut settings = BTreeMap::new();
     for (key, value) in written {

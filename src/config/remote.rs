@@ -64,7 +64,7 @@ impl ServiceKind {
     fn knows(self, key: &str) -> bool {
         match key {
             "service" => true,
-            "comment" | "text" => self == ServiceKind::Mediawiki,
+            "comment" | "text" | "tags" | "maxlag" => self == ServiceKind::Mediawiki,
             _ => self != ServiceKind::Memory,
         }
     }
@@ -95,6 +95,10 @@ pub struct Remote {
     pub comment: Option<String>,
     /// The page text of a new file.
     pub text: Option<String>,
+    /// The change tags of each upload to a wiki.
+    pub tags: Vec<String>,
+    /// The lag in seconds above which nothing is written to a wiki.
+    pub maxlag: Option<i64>,
 }
 
 impl Remote {
@@ -120,6 +124,8 @@ impl Remote {
             proxy: settings.text("proxy", "UPLOADFS_PROXY")?.map(SecretString::from),
             comment: settings.text("comment", "UPLOADFS_COMMENT")?,
             text: settings.text("text", "UPLOADFS_TEXT")?,
+            tags: settings.list("tags", "UPLOADFS_TAGS")?,
+            maxlag: settings.seconds("maxlag", "UPLOADFS_MAXLAG")?,
         };
         remote.require(&settings)?;
         Ok(remote)
@@ -181,6 +187,21 @@ impl Settings<'_> {
 
     fn text(&self, key: &'static str, variable: &'static str) -> Result<Option<String>, Refusal> {
         Ok(self.get(key, variable)?.map(|setting| setting.value))
+    }
+
+    /// Words with commas between them.
+    fn list(&self, key: &'static str, variable: &'static str) -> Result<Vec<String>, Refusal> {
+        let text = self.text(key, variable)?.unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        Ok(words.map(str::to_owned).collect())
+    }
+
+    fn seconds(&self, key: &'static str, variable: &'static str) -> Result<Option<i64>, Refusal> {
+        let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
+        match value.parse::<u32>() {
+            Ok(seconds) => Ok(Some(seconds.into())),
+            Err(_) => Err(Refusal::new(place, format!("{key} is no number of seconds"), format!("write {key} = 5"))),
+        }
     }
 
     fn url(&self) -> Result<Option<Url>, Refusal> {
@@ -280,13 +301,16 @@ mod tests {
 
     #[test]
     fn a_wiki_with_everything() {
-        let config = format!("{WIKI}password_file = \"password\"\ncomment = \"c\"\nca_file = \"~/ca.pem\"\n");
+        let config = format!(
+            "{WIKI}password_file = \"password\"\ncomment = \"c\"\ntags = [\"one\", \"two\"]\nmaxlag = 5\nca_file = \"~/ca.pem\"\n"
+        );
         let folder = folder(&config);
         let remote = remote(&folder, &[("HOME", "/home/me")]).unwrap();
         assert_eq!(remote.url.as_ref().unwrap().as_str(), "https://wiki.example/w/api.php");
         assert_eq!(remote.password.as_ref().unwrap().expose_secret(), "geheim");
         assert_eq!(remote.ca_file.as_deref(), Some(Path::new("/home/me/ca.pem")));
         assert_eq!((remote.user.as_deref(), remote.comment.as_deref()), (Some("Me@bot"), Some("c")));
+        assert_eq!((remote.tags.clone(), remote.maxlag), (vec!["one".to_owned(), "two".to_owned()], Some(5)));
         assert!(!format!("{remote:?}").contains("geheim"));
     }
 
@@ -306,6 +330,8 @@ mod tests {
                 "url is missing; write url = \"https://...\", or set UPLOADFS_URL",
             ),
             ("[w]\nservice = \"mediawiki\"\nurl = \"https://x/\"\n".to_owned(), 1, "user is missing"),
+            (format!("{WIKI}maxlag = -1\n"), 5, "invalid value"),
+            (format!("{WIKI}tags = \"one\"\n"), 5, "invalid type"),
             (WIKI.to_owned(), 1, "password_file is missing"),
             (format!("{WIKI}password_file = \"nothing\"\n"), 5, "cannot be read"),
             (WIKI.replace("https://wiki", "wiki") + password, 3, "not a web address"),

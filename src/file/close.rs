@@ -82,10 +82,11 @@ impl File {
                     return Ok(());
                 }
                 // Whoever opened the file meanwhile may have cut it: his half of a file is not to be published.
-                Verdict::Commit => match self.begin_commit(|state| state.opened == seen) {
-                    Some(commit) => return self.end_commit(commit).await,
-                    None => {}
-                },
+                Verdict::Commit => {
+                    if let Some(commit) = self.begin_commit(|state| state.opened == seen) {
+                        return self.end_commit(commit).await;
+                    }
+                }
             }
         }
     }

@@ -49,10 +49,17 @@ impl Front {
         }
     }
 
-    /// Opens the file of an inode and gives it a number.
-    pub(super) async fn open(&self, ino: u64, tid: u32, mode: OpenMode) -> Result<(u64, FopenFlags)> {
+    /// Opens the file of an inode and gives it a number. `is_new` says that it has just been made.
+    pub(super) async fn open(&self, ino: u64, tid: u32, mode: OpenMode, is_new: bool) -> Result<(u64, FopenFlags)> {
         let tree = self.tree.clone();
-        let file = self.in_time(async move { tree.file_for_open(ino).await }).await?;
+        let opening = async move {
+            let file = tree.file_for_open(ino).await?;
+            if mode.write && !is_new {
+                tree.admit(&file).await?;
+            }
+            Ok(file)
+        };
+        let file = self.in_time(opening).await?;
         let handle = file.open(tid, mode).await?;
         // Measured: direct I/O more than doubles the throughput of a writer; a reader wants the page cache.
         let flags = if mode.write && !mode.read { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() };

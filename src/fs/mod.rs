@@ -256,7 +256,7 @@ impl Filesystem for Fs {
                 Ok((attr, is_new)) => {
                     // A new file is empty, and differs from what the service has: nothing.
                     let mode = OpenMode { truncate: mode.truncate || is_new, ..mode };
-                    front.open(attr.ino, tid, mode).await.map(|(handle, flags)| (attr, handle, flags))
+                    front.open(attr.ino, tid, mode, is_new).await.map(|(handle, flags)| (attr, handle, flags))
                 }
                 Err(error) => Err(error),
             };
@@ -274,7 +274,7 @@ impl Filesystem for Fs {
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (tid, mode) = (request.pid(), mode_of(flags));
-        self.spawn(async move |front| match front.open(ino.0, tid, mode).await {
+        self.spawn(async move |front| match front.open(ino.0, tid, mode, false).await {
             Ok((handle, flags)) => reply.opened(FileHandle(handle), flags),
             Err(error) => refuse!(front, reply, "open", ino.0, error),
         });

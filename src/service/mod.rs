@@ -135,7 +135,8 @@ pub enum Progress {
     Finished(Node),
     /// The session does not exist (any more) and the file is not there: begin again.
     Gone,
-    /// The service is still working on it, or cannot tell yet: ask again.
+    /// The service is still working on it, or cannot tell yet: ask again. A client says so no longer than such work can
+    /// take; a close waits meanwhile.
     Unknown,
 }
 
@@ -153,6 +154,16 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// `BadName`, `NameTooLong`, `Refused` (a forbidden type), `Denied` (no right to upload), `ReadOnly`.
     fn check_name(&self, path: &RemotePath) -> Result<()>;
+
+    /// Whether this account may create the file at `path`, or replace the one that is there, as far as the service says
+    /// so before the first byte; most would otherwise say it after the last one. May ask the service.
+    ///
+    /// # Errors
+    /// As [`Service::check_name`]; `Denied` and `Refused` for this one file (a protected page, a forbidden title, a file of
+    /// somebody else).
+    async fn admit(&self, path: &RemotePath) -> Result<()> {
+        self.check_name(path)
+    }
 
     /// The name under which the service would file `name`: two names with the same canonical name are one file.
     fn canonical_name(&self, name: &str) -> String {

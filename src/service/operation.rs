@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Operation {
     /// Sign in and describe the account.
     Check,
+    /// Ask whether a file may be written.
+    Admit,
     /// One entry.
     Stat,
     /// One page of a directory.
@@ -39,6 +41,7 @@ impl Operation {
     pub const fn name(self) -> &'static str {
         match self {
             Operation::Check => "check",
+            Operation::Admit => "admit",
             Operation::Stat => "stat",
             Operation::List => "list",
             Operation::Read => "read",
@@ -56,7 +59,8 @@ impl Operation {
 
     /// Whether the request changes nothing, so that asking twice is the same as asking once.
     pub const fn only_asks(self) -> bool {
-        matches!(self, Operation::Check | Operation::Stat | Operation::List | Operation::Read | Operation::Probe)
+        use Operation::{Admit, Check, List, Probe, Read, Stat};
+        matches!(self, Check | Admit | Stat | List | Read | Probe)
     }
 
     /// Whether the request carries the bytes of a file.

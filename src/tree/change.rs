@@ -2,14 +2,17 @@
 //! name, and changes the tree only when it agreed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::entry::Entry;
-use super::{Attr, Ino, Known, Overrides, Tree, not_found, stale};
+use super::{Attr, Ino, Known, MISS, Overrides, Tree, not_found, stale};
 use crate::error::{Error, Kind, Result};
 use crate::file::File;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind};
+
+/// What was asked so lately is the state of the service: programs look a name up right before they make it.
+const JUST_NOW: Duration = Duration::from_millis(100);
 
 /// Whether an existing name is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,12 @@ impl Tree {
     pub async fn create(&self, at: At<'_>, overrides: Overrides, if_exists: IfExists) -> Result<(Attr, bool)> {
         let canonical = self.canonical(at.name)?;
         let path = self.path(at.parent)?.join(at.name);
-        match self.find(at.parent, &canonical).await? {
+        let found = match if_exists {
+            // Whoever takes a lock by making a file must see the one that another client made a moment ago.
+            IfExists::Refuse => self.find(at.parent, &canonical, JUST_NOW).await?,
+            IfExists::Accept => self.find(at.parent, &canonical, MISS).await?,
+        };
+        match found {
             Some(_) if if_exists == IfExists::Refuse => Err(Error::new(Kind::Exists, "create", "the file exists")),
             Some(target) if target.kind == NodeKind::Directory => {
                 Err(Error::new(Kind::IsDirectory, "create", "a directory has this name"))
@@ -52,7 +60,7 @@ impl Tree {
             Some(target) => Ok((self.attr(target.ino)?, false)),
             None => {
                 // Most services would complain only when the last byte has been sent.
-                self.service().check_name(&path)?;
+                self.service().admit(&path).await?;
                 let mut inner = self.inner();
                 let mut entry = Entry::new(at.parent, canonical, NodeKind::File);
                 entry.overrides = overrides;
@@ -62,9 +70,9 @@ impl Tree {
         }
     }
 
-    /// What stands under a name, as fresh as a change needs it.
-    async fn find(&self, parent: Ino, canonical: &str) -> Result<Option<Target>> {
-        let known = self.inner().known(parent, canonical, self.dir_cache);
+    /// What stands under a name, as fresh as a change needs it; that there is nothing is believed for `missed`.
+    async fn find(&self, parent: Ino, canonical: &str, missed: Duration) -> Result<Option<Target>> {
+        let known = self.inner().known(parent, canonical, self.dir_cache, missed);
         let ino = match known {
             Known::Entry(ino) => ino,
             Known::Absent => return Ok(None),
@@ -85,7 +93,7 @@ impl Tree {
     /// `NotFound`, `IsDirectory`, or whatever the service says.
     pub async fn unlink(&self, at: At<'_>) -> Result<()> {
         let canonical = self.canonical(at.name)?;
-        let target = self.find(at.parent, &canonical).await?.ok_or_else(not_found)?;
+        let target = self.find(at.parent, &canonical, MISS).await?.ok_or_else(not_found)?;
         if target.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "remove", "it is a directory"));
         }
@@ -126,7 +134,7 @@ impl Tree {
             let what = format!("{} has no directories", self.service().kind());
             return Err(Error::new(Kind::Refused, "mkdir", what).hint("put the files into the mount itself"));
         }
-        if self.find(at.parent, &canonical).await?.is_some() {
+        if self.find(at.parent, &canonical, MISS).await?.is_some() {
             return Err(Error::new(Kind::Exists, "mkdir", "the name is taken"));
         }
         let path = self.path(at.parent)?.join(&canonical);
@@ -147,7 +155,7 @@ impl Tree {
     /// `NotEmpty`, `NotDirectory`, `NotFound`, or whatever the service says.
     pub async fn rmdir(&self, at: At<'_>) -> Result<()> {
         let canonical = self.canonical(at.name)?;
-        let target = self.find(at.parent, &canonical).await?.ok_or_else(not_found)?;
+        let target = self.find(at.parent, &canonical, MISS).await?.ok_or_else(not_found)?;
         if target.kind != NodeKind::Directory {
             return Err(Error::new(Kind::NotDirectory, "rmdir", "it is not a directory"));
         }
@@ -169,8 +177,8 @@ impl Tree {
     /// exist; `NotFound`; what the service has against the new name; whatever else it says.
     pub async fn rename(&self, from: At<'_>, to: At<'_>, if_exists: IfExists) -> Result<()> {
         let (old, new) = (self.canonical(from.name)?, self.canonical(to.name)?);
-        let source = self.find(from.parent, &old).await?.ok_or_else(not_found)?;
-        let target = self.find(to.parent, &new).await?;
+        let source = self.find(from.parent, &old, MISS).await?.ok_or_else(not_found)?;
+        let target = self.find(to.parent, &new, MISS).await?;
         if target.as_ref().is_some_and(|target| target.ino == source.ino) {
             // Two spellings of one name.
             return if if_exists == IfExists::Refuse { Err(exists()) } else { Ok(()) };

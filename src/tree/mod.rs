@@ -145,7 +145,7 @@ impl Tree {
             Err(error) => return Some(Err(error)),
         };
         let inner = self.inner();
-        match inner.known(parent, &canonical, self.dir_cache) {
+        match inner.known(parent, &canonical, self.dir_cache, MISS) {
             Known::Entry(ino) => Some(inner.attr(ino, &self.defaults)),
             Known::Absent => Some(Err(not_found())),
             Known::Ask => None,
@@ -262,6 +262,15 @@ impl Tree {
         self.file(ino)
     }
 
+    /// Whether the file of an inode may be written; see [`Service::admit`](crate::service::Service::admit).
+    ///
+    /// # Errors
+    /// What the service has against it.
+    pub async fn admit(&self, file: &File) -> Result<()> {
+        // Nothing is asked about a file that is being written already: its close will tell.
+        if file.has_writers() { Ok(()) } else { self.service().admit(&file.place().get()).await }
+    }
+
     /// Sets what programs may set; kept for the life of the mount.
     pub fn set(&self, ino: Ino, overrides: Overrides) -> Result<Attr> {
         let mut inner = self.inner();
@@ -284,7 +293,8 @@ impl Tree {
 }
 
 impl Inner {
-    fn known(&self, parent: Ino, canonical: &str, dir_cache: Duration) -> Known {
+    /// What is known of a name; that there is nothing is believed for `missed`.
+    fn known(&self, parent: Ino, canonical: &str, dir_cache: Duration, missed: Duration) -> Known {
         let key = (parent, canonical.to_owned());
         if let Some(ino) = self.names.get(&key) {
             let Some(entry) = self.entries.get(ino) else { return Known::Ask };
@@ -292,8 +302,9 @@ impl Inner {
             return if fresh { Known::Entry(*ino) } else { Known::Ask };
         }
         let listed = self.entries.get(&parent).and_then(|entry| entry.listed);
-        let missed = self.misses.get(&key).is_some_and(|since| since.elapsed() < MISS);
-        if missed || listed.is_some_and(|since| since.elapsed() < MISS) { Known::Absent } else { Known::Ask }
+        let asked = [self.misses.get(&key).copied(), listed];
+        let absent = asked.into_iter().flatten().any(|since| since.elapsed() < missed);
+        if absent { Known::Absent } else { Known::Ask }
     }
 
     fn attr(&self, ino: Ino, defaults: &Defaults) -> Result<Attr> {

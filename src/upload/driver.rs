@@ -20,7 +20,7 @@ use super::source::{Outgoing, Source};
 use super::{AGE, Place, Uploads};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::path::RemotePath;
-use crate::service::{Content, Node, Part, Payload, Receipt, SessionToken, Sha1Digest, Spec};
+use crate::service::{Content, Node, Part, Payload, Progress, Receipt, SessionToken, Sha1Digest, Spec};
 
 /// The upload of one file: its bytes, and what the service has of them.
 pub struct Upload {
@@ -251,6 +251,7 @@ impl Upload {
 
     fn step(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, event: Event) {
         let was_committing = core.machine.is_committing();
+        core.machine.learn(self.uploads.service().capability());
         let actions = core.machine.on(event);
         if was_committing && !core.machine.is_committing() {
             self.settled.notify_waiters();
@@ -322,7 +323,12 @@ impl Upload {
                 self.spawn(async move |upload| {
                     let spec = asked.unwrap_or_else(|| Spec { sha1, ..upload.spec(known) });
                     let session = session.as_ref().map(|(token, receipts)| (token, receipts.as_slice()));
-                    Event::Probed { result: upload.uploads.service().probe(&spec, session).await }
+                    let result = upload.uploads.service().probe(&spec, session).await;
+                    if matches!(result, Ok(Progress::Unknown)) {
+                        // Work on the other side is progress too: whoever waits in a close goes on waiting.
+                        upload.progress.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Event::Probed { result }
                 });
             }
             Action::Abort { token } => {

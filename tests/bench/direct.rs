@@ -45,17 +45,17 @@ impl Direct {
     }
 
     /// One POST; the connection ends with the answer, so that the answer has no framing to be parsed.
-    fn post(&mut self, fields: &[(&str, &str)], chunk: Option<&[u8]>) -> Value {
+    fn post(&mut self, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Value {
         let mut head = String::new();
         for (name, value) in [("format", "json"), ("formatversion", "2")].iter().chain(fields) {
             head += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         }
-        if chunk.is_some() {
-            head += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"chunk\"; filename=\"chunk\"\r\n");
+        if let Some((field, _)) = file {
+            head += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"f\"\r\n");
             head += "Content-Type: application/octet-stream\r\n\r\n";
         }
-        let line_end = if chunk.is_some() { "\r\n" } else { "" };
-        let (chunk, tail) = (chunk.unwrap_or_default(), format!("{line_end}--{BOUNDARY}--\r\n"));
+        let line_end = if file.is_some() { "\r\n" } else { "" };
+        let (chunk, tail) = (file.map_or(&[][..], |(_, bytes)| bytes), format!("{line_end}--{BOUNDARY}--\r\n"));
         let len = head.len() + chunk.len() + tail.len();
         let (address, path, cookies) = (&self.address, &self.path, self.cookies.join("; "));
         let mut connection = TcpStream::connect(address).unwrap();
@@ -101,7 +101,7 @@ impl Direct {
             if at > 0 {
                 fields.push(("filekey", key.as_str()));
             }
-            let answer = self.post(&fields, Some(&data));
+            let answer = self.post(&fields, Some(("chunk", &data)));
             key = text(&answer["upload"]["filekey"]);
             at += data.len() as u64;
         }
@@ -110,6 +110,14 @@ impl Direct {
         let answer = self.form(&fields);
         assert_eq!(text(&answer["upload"]["result"]), "Success");
         text(&answer["upload"]["imageinfo"]["url"])
+    }
+
+    /// Uploads `bytes` in one POST.
+    pub(crate) fn by_post(&mut self, bytes: &[u8], name: &str) {
+        let token = self.token.clone();
+        let fields = [("action", "upload"), ("ignorewarnings", "1"), ("filename", name), ("token", token.as_str())];
+        let answer = self.post(&fields, Some(("file", bytes)));
+        assert_eq!(text(&answer["upload"]["result"]), "Success");
     }
 
     /// Uploads the file in one POST of `curl`.

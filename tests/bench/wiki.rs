@@ -110,7 +110,7 @@ fn print(times: &Times) {
     }
 }
 
-fn timed(work: impl FnOnce()) -> Duration {
+pub(crate) fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
@@ -127,7 +127,7 @@ fn curl(url: &str) {
 }
 
 /// Frees the disk: everything that was published.
-fn clean(env: &HashMap<String, String>) {
+pub(crate) fn clean(env: &HashMap<String, String>) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/mediawiki");
     let status = Command::new(script).args(["clean", &env["MW_ROOT"], "--all"]).stdout(Stdio::null()).status();
     assert!(status.unwrap().success(), "the wiki was not cleaned");
@@ -140,17 +140,17 @@ fn random(bytes: u64) -> Vec<u8> {
 }
 
 /// What the instance says of itself: `KEY=VALUE` lines.
-fn read_env(wiki: &Path) -> HashMap<String, String> {
+pub(crate) fn read_env(wiki: &Path) -> HashMap<String, String> {
     let text = std::fs::read_to_string(wiki.join("env")).unwrap();
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn sign_in(env: &HashMap<String, String>) -> Direct {
+pub(crate) fn sign_in(env: &HashMap<String, String>) -> Direct {
     Direct::sign_in(&env["MW_URL"], &env["MW_USER_BOT"], &env["MW_USER_BOT_PASS"])
 }
 
-fn config(env: &HashMap<String, String>) -> MediaWikiConfig {
+pub(crate) fn config(env: &HashMap<String, String>) -> MediaWikiConfig {
     MediaWikiConfig {
         url: env["MW_URL"].clone(),
         user: env["MW_USER_BOT"].clone(),
@@ -160,5 +160,7 @@ fn config(env: &HashMap<String, String>) -> MediaWikiConfig {
         proxy: None,
         comment: "benchmark".into(),
         text: None,
+        tags: Vec::new(),
+        maxlag: None,
     }
 }

@@ -7,7 +7,7 @@ use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
 
-use super::support::mount::{Rig, presets};
+use super::support::mount::{Rig, in_one_request, presets};
 use super::support::program::until;
 use super::support::upload::text;
 
@@ -47,7 +47,7 @@ fn close_says_why_the_service_does_not_have_the_file() {
         (Kind::Conflict, "ESTALE", "Stale file handle"),
         (Kind::Corrupt, "EIO", "Input/output error"),
     ];
-    let rig = Rig::new(MemoryConfig::friendly());
+    let rig = Rig::new(in_one_request());
     rig.put_local("source", b"text");
     for (kind, code, words) in reasons {
         rig.ok("echo old > f");
@@ -89,7 +89,7 @@ fn every_request_of_an_upload_may_fail() {
 
 #[test]
 fn a_failure_stays_until_the_file_is_opened_again() {
-    let rig = Rig::new(MemoryConfig::friendly());
+    let rig = Rig::new(in_one_request());
     rig.faults.add(Operation::PutWhole, When::Always, Fault::refused(Kind::Denied));
     let heard = python(
         &rig,
@@ -179,6 +179,28 @@ fn a_service_that_is_busy_is_waited_for() {
     rig.assert_has("small", b"small\n", 1);
 }
 
+#[test]
+fn a_file_that_may_not_be_written_is_refused_at_open() {
+    let rig = Rig::new(MemoryConfig::friendly());
+    rig.ok("echo old > f");
+    rig.faults.add(Operation::Admit, When::Always, Fault::refused(Kind::Denied));
+    let heard = python(
+        &rig,
+        "
+attempt(os.open, 'new', os.O_WRONLY | os.O_CREAT)
+attempt(os.open, 'f', os.O_WRONLY)
+attempt(os.open, 'f', os.O_RDWR | os.O_TRUNC)
+attempt(os.open, 'f', os.O_RDONLY)
+",
+    );
+    assert_eq!(heard, ["EACCES", "EACCES", "EACCES", "fine"]);
+    assert_eq!(rig.ok("ls; cat f"), "f\nold\n", "nothing is left of the attempts");
+    rig.assert_has("f", b"old\n", 1);
+    rig.faults.heal();
+    rig.ok("echo new > f; echo new > new");
+    rig.assert_has("f", b"new\n", 2);
+}
+
 /// A mount whose closes give up soon, and yet not because the machine is busy.
 fn impatient(config: MemoryConfig) -> Rig {
     Rig::with(config, |options| options.close_deadline = Duration::from_secs(1))
@@ -218,7 +240,7 @@ fn a_service_that_falls_silent_holds_no_program_for_ever() {
 
 #[test]
 fn what_the_service_confirms_late_is_no_longer_parked() {
-    let rig = impatient(MemoryConfig::friendly());
+    let rig = impatient(in_one_request());
     let gate = Gate::new();
     rig.faults.add(Operation::PutWhole, When::Nth(1), Fault::StallAfter(gate.clone()));
     rig.sh("echo x > f").ok();

@@ -9,7 +9,7 @@ use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
 
-use super::support::mount::Rig;
+use super::support::mount::{Rig, in_one_request};
 use super::support::program::until;
 
 /// Waits until a request stands at the gate.
@@ -70,7 +70,7 @@ fn a_listing_during_a_rename_loses_neither_the_file_nor_the_mount() {
 
 #[test]
 fn a_rename_onto_a_file_waits_for_its_commit() {
-    let rig = Rig::new(MemoryConfig::friendly());
+    let rig = Rig::new(in_one_request());
     rig.ok("echo source > s; echo old > t");
     let gate = Gate::new();
     let nth = rig.faults.count(Operation::PutWhole) + 1;
@@ -119,7 +119,7 @@ fn a_file_opened_while_it_is_renamed_is_written_under_its_new_name() {
 
 #[test]
 fn a_body_that_was_given_up_is_not_changed_under_way() {
-    let rig = Rig::with(MemoryConfig::friendly(), |options| options.close_deadline = Duration::from_secs(1));
+    let rig = Rig::with(in_one_request(), |options| options.close_deadline = Duration::from_secs(1));
     let gate = Gate::new();
     rig.faults.add(Operation::PutWhole, When::Nth(1), Fault::StallBefore(gate.clone()));
     rig.put_local("s", b"AAAAAAAAAA");
@@ -141,7 +141,7 @@ fn a_body_that_was_given_up_is_not_changed_under_way() {
 
 #[test]
 fn a_question_nobody_waits_for_is_not_asked_for_ever() {
-    let rig = Rig::with(MemoryConfig::friendly(), |options| options.close_deadline = Duration::from_secs(1));
+    let rig = Rig::with(in_one_request(), |options| options.close_deadline = Duration::from_secs(1));
     rig.faults.add(Operation::PutWhole, When::Always, Fault::request_lost());
     let down = Error::new(Kind::Unreachable, "probe", "down").retry(Retry::AskFirst);
     rig.faults.add(Operation::Probe, When::Always, Fault::Before(down));
@@ -167,6 +167,27 @@ fn a_question_nobody_waits_for_is_not_asked_for_ever() {
     });
     assert_eq!(rig.content("f").unwrap(), Bytes::from_static(b"AAAAAAAAAA"));
     assert!((1..=copies).contains(&rig.versions("f")), "{copies} copies, {} versions", rig.versions("f"));
+}
+
+#[test]
+fn a_lock_that_another_client_has_just_taken_is_seen() {
+    let rig = Rig::with(MemoryConfig::friendly(), |options| options.dir_cache = Duration::from_secs(60));
+    let take = "
+        time.sleep(0.15)   # what was looked up longer than a tenth of a second ago is asked for again
+        try:
+            os.close(os.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            print('taken')
+        except FileExistsError:
+            print('held')";
+    let take = |name: &str| format!("\n        import time{}", take.replace("NAME", &format!("{name:?}")));
+    // Looked for in vain, and listed as missing.
+    rig.sh("ls; cat miss");
+    for name in ["miss", "listed"] {
+        rig.write_elsewhere(name, b"another client");
+        assert_eq!(rig.python(&take(name)), "held\n", "{name}");
+    }
+    assert_eq!(rig.python(&take("free")), "taken\n");
+    assert_eq!(rig.python(&take("free")), "held\n");
 }
 
 #[test]

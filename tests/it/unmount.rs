@@ -10,7 +10,7 @@ use uploadfs::service::Operation;
 use uploadfs::service::layer::fault::{Fault, Gate, When};
 use uploadfs::service::memory::MemoryConfig;
 
-use super::support::mount::{Rig, mounts_on};
+use super::support::mount::{Rig, in_one_request, mounts_on};
 use super::support::program::until;
 use super::support::upload::text;
 
@@ -106,7 +106,7 @@ fn a_copy_under_way_survives_a_lazy_unmount() {
 
 #[test]
 fn the_end_waits_for_programs_and_for_the_service() {
-    let mut rig = Rig::new(MemoryConfig::friendly());
+    let mut rig = Rig::new(in_one_request());
     let gate = Gate::new();
     rig.faults.add(Operation::PutWhole, When::Always, Fault::StallBefore(gate.clone()));
     let mut shell = rig.start("exec 3> f; echo x >&3; pause; exec 3>&-");
@@ -147,7 +147,7 @@ fn the_end_has_an_end() {
     assert!(mounts_on(&rig.dir()) == 0);
     drop(shell);
 
-    let mut rig = Rig::new(MemoryConfig::friendly());
+    let mut rig = Rig::new(in_one_request());
     rig.faults.add(Operation::PutWhole, When::Always, Fault::StallBefore(Gate::new()));
     let shell = rig.start("echo x > f");
     rig.until_asked(Operation::PutWhole, 1);

@@ -238,6 +238,35 @@ async fn looking_at_the_directory_again_and_again_is_cheap() {
 }
 
 #[tokio::test]
+async fn a_server_that_dies_while_it_assembles_costs_another_try() {
+    let wiki = Wiki::take(Which::Wide).await;
+    wiki.empty().await;
+    let daemon = Daemon::mount(&wiki.remote(), &[]);
+    fs::write(daemon.local("big.dat"), vec![b'b'; 5 << 20]).unwrap();
+    let _kill = wiki.switch("kill-in-assembly-once");
+    let mark = wiki.mark().await;
+    daemon.sh("cat < $L/big.dat > big.dat && cmp $L/big.dat big.dat").ok();
+    let log = wiki.since(mark).await;
+    // It died, was asked until it could not be at work any more, and had lost everything that it had confirmed.
+    assert_eq!(log.iter().filter(|line| line.contains(" 502 ")).count(), 1, "{log:#?}");
+    assert_eq!(steps(&log, "publish"), 1, "{log:#?}");
+    let sha1 = Sha1Digest::of(&vec![b'b'; 5 << 20]);
+    assert_eq!(on_the_wiki(&wiki, "Big.dat").await, Some((5 << 20, sha1)));
+    assert!(daemon.end().success());
+}
+
+#[tokio::test]
+async fn a_private_wiki_is_a_directory_like_any_other() {
+    let wiki = Wiki::take(Which::Wide).await;
+    wiki.empty().await;
+    let _on = wiki.switch("img-auth");
+    let daemon = Daemon::mount(&wiki.remote_of_user(), &[]);
+    daemon.sh("seq 100000 > a.txt && seq 100000 | cmp - a.txt && cp a.txt b.txt && ls").ok();
+    let other = Daemon::mount(&wiki.remote_of_user(), &[]);
+    assert_eq!(other.sh("tail -n 1 A.txt; cmp A.txt B.txt && ls").ok(), "100000\nA.txt\nB.txt\n");
+}
+
+#[tokio::test]
 async fn a_killed_copy_is_never_published() {
     let wiki = Wiki::take(Which::Wide).await;
     wiki.empty().await;

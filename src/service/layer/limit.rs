@@ -30,6 +30,7 @@ impl Limit {
         match operation {
             Operation::Begin | Operation::Put | Operation::PutWhole | Operation::Finish => &self.uploads,
             Operation::Check
+            | Operation::Admit
             | Operation::Stat
             | Operation::List
             | Operation::Read

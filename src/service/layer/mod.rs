@@ -135,6 +135,11 @@ impl<L: Layer> Service for Layered<L> {
         self.layer.around(call, || self.inner.check()).await
     }
 
+    async fn admit(&self, path: &RemotePath) -> Result<()> {
+        let call = self.call(Operation::Admit, Subject::Path(path));
+        self.layer.around(call, || self.inner.admit(path)).await
+    }
+
     async fn stat(&self, path: &RemotePath) -> Result<Node> {
         let call = self.call(Operation::Stat, Subject::Path(path));
         self.layer.around(call, || self.inner.stat(path)).await

@@ -168,7 +168,7 @@ mod tests {
             }
             Operation::Probe => service.probe(&spec(), Some((&token, &[]))).await.map(drop),
             Operation::Abort => service.abort(&token).await,
-            Operation::Begin | Operation::PutWhole => Ok(()),
+            Operation::Admit | Operation::Begin | Operation::PutWhole => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The answers of the API as types: only the members that are used, numbers as strings or as numbers, and entries of a
 //! list each on its own, so that one bad entry never hides the rest.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::de::IgnoredAny;
@@ -49,6 +50,8 @@ pub(super) struct ErrorData {
     pub(super) size: Option<u64>,
     /// What kind of `badupload`.
     pub(super) code: Option<String>,
+    /// With `badtags`.
+    pub(super) disallowedtags: Vec<String>,
     pub(super) readonlyreason: Option<String>,
     pub(super) blockinfo: Option<BlockInfo>,
 }
@@ -71,6 +74,9 @@ pub(super) struct UploadAnswer {
 #[derive(Debug, Deserialize)]
 pub(super) struct Upload {
     pub(super) result: String,
+    /// Of what is left to the job queue: `queued`, then what is being done.
+    #[serde(default)]
+    pub(super) stage: String,
     #[serde(default)]
     pub(super) filekey: Option<String>,
     #[serde(default)]
@@ -79,6 +85,13 @@ pub(super) struct Upload {
     pub(super) offset: Option<u64>,
     #[serde(default)]
     pub(super) imageinfo: Option<Image>,
+}
+
+impl Upload {
+    /// Whether it was left to the wiki's job queue.
+    pub(super) fn is_queued(&self) -> bool {
+        self.result == "Poll"
+    }
 }
 
 /// A file, from an upload answer, `imageinfo`, `allimages` or `stashimageinfo`.
@@ -99,6 +112,9 @@ pub(super) struct Image {
     pub(super) descriptionurl: String,
     #[serde(default)]
     pub(super) canonicaltitle: String,
+    /// Who uploaded it.
+    #[serde(default)]
+    pub(super) user: String,
 }
 
 impl Image {
@@ -182,6 +198,9 @@ pub(super) struct Pages {
 #[serde(default)]
 pub(super) struct FilePage {
     pub(super) title: String,
+    pub(super) missing: bool,
+    /// What would be said to an action on the page, by action; empty for what is allowed.
+    pub(super) actions: BTreeMap<String, Vec<ApiError>>,
     /// `local`, `shared` (another wiki's file shown here), or empty.
     pub(super) imagerepository: String,
     pub(super) imageinfo: Vec<Image>,

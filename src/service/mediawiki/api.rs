@@ -20,6 +20,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 pub(super) const ANSWER_TO_PIECE_WITHIN: Duration = Duration::from_secs(90);
 /// The name of the file part: a constant, because names beyond ASCII are misread there; the real one is a field.
 const FILE_NAME: &str = "content";
+/// What is said of a web page instead of an answer. It may be a body that was thrown away for its size, or a portal.
+pub(super) const WEB_PAGE: &str = "it answers with a web page";
 /// When the server asks for patience without saying how much.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -138,12 +140,13 @@ pub(super) struct Api {
     http: Client,
     endpoint: Url,
     bearer: Option<SecretString>,
+    maxlag: Option<i64>,
 }
 
 impl Api {
-    pub(super) fn new(http: Client, bearer: Option<SecretString>) -> Api {
+    pub(super) fn new(http: Client, bearer: Option<SecretString>, maxlag: Option<i64>) -> Api {
         let endpoint = http.base().clone();
-        Api { http, endpoint, bearer }
+        Api { http, endpoint, bearer, maxlag }
     }
 
     /// The client, for plain downloads.
@@ -166,6 +169,11 @@ impl Api {
             .query(fixed)
             .query(call.query.iter().map(|(name, value)| (*name, value.as_str())))
             .answer_within(call.answer_within);
+        if let Some(seconds) = self.maxlag
+            && call.nature == Nature::Writes
+        {
+            request = request.query([("maxlag", seconds.to_string().as_str())]);
+        }
         if let Some(token) = &self.bearer {
             request = request.bearer(token);
         }
@@ -186,6 +194,9 @@ impl Api {
     async fn understand<T: DeserializeOwned>(&self, call: &Call, answer: Answer) -> Result<T, Trouble> {
         let (op, carries_file) = (call.op, call.file.is_some());
         let doubt = if call.nature == Nature::Reads { Retry::After(Duration::ZERO) } else { Retry::AskFirst };
+        // Whoever only asks learns from a web page that this is not the API. Whoever changes something may have met a
+        // gateway that shows one instead of the answer.
+        let page_means = if call.nature == Nature::Reads { Retry::Never } else { Retry::AskFirst };
         let origin = self.http.origin();
         match answer.status() {
             200 => {}
@@ -193,17 +204,18 @@ impl Api {
             status => return Err(Trouble::Other(by_status(status, &answer, &origin, doubt).labelled(op))),
         }
         let code = answer.header("mediawiki-api-error").map(str::to_owned);
+        let asked_to_wait = answer.retry_after();
         if answer.is_html() {
             // A captive portal, a sign-in page, or a server that threw a large body away.
             return Err(match carries_file {
-                true => Trouble::TooLarge { op, limit: None, said: "it answers with a web page" },
-                false => Trouble::Other(not_the_api(op, &origin)),
+                true => Trouble::TooLarge { op, limit: None, said: WEB_PAGE },
+                false => Trouble::Other(not_the_api(op, &origin).retry(page_means)),
             });
         }
         let body = answer.body(JSON_BYTES_MAX).await?;
         let odd = |error: serde_json::Error| {
             if body.trim_ascii_start().first() == Some(&b'<') {
-                return Trouble::Other(not_the_api(op, &origin));
+                return Trouble::Other(not_the_api(op, &origin).retry(page_means));
             }
             let what = format!("{origin} answers with something else than expected: {error}");
             Trouble::Other(Error::new(Kind::Protocol, op, what).retry(doubt))
@@ -219,7 +231,13 @@ impl Api {
         if let Some(limit) = codes::file_limit(&errors) {
             return Err(Trouble::TooLarge { op, limit: Some(limit), said: "it names a limit" });
         }
-        Err(Trouble::Refused(op, errors))
+        match asked_to_wait {
+            // Only the header says for how long.
+            Some(wait) if codes::is(&errors, "maxlag") => {
+                Err(Trouble::Other(codes::error(op, &errors).retry(Retry::After(wait))))
+            }
+            _ => Err(Trouble::Refused(op, errors)),
+        }
     }
 }
 
@@ -274,6 +292,10 @@ fn by_status(status: u16, answer: &Answer, origin: &str, doubt: Retry) -> Unlabe
         ),
         404 | 405 | 410 => failed(Kind::Protocol, Retry::Never, format!("there is no API: HTTP {status}"), API_ADDRESS),
         413 => failed(Kind::TooLarge, Retry::Never, format!("the request is too large for {origin}"), ""),
+        // Uploads are counted; who only looks is told to slow down.
+        429 if doubt == Retry::AskFirst => {
+            failed(Kind::Quota, wait, format!("{origin} takes no more uploads at the moment"), "")
+        }
         429 => failed(Kind::Throttled, wait, format!("{origin} gets too many requests from here"), ""),
         502 | 504 => {
             failed(Kind::Timeout, doubt, format!("a gateway of {origin} gave up waiting: HTTP {status}{code}"), "")

@@ -104,7 +104,7 @@ const TABLE: &[Row] = &[
     Row {
         code: "badupload",
         key: "paramvalidator-badupload-cantwrite",
-        kind: Kind::Quota,
+        kind: Kind::ServerFull,
         retry: LATER,
         hint: "the wiki's \
         temporary disk is full",
@@ -126,7 +126,7 @@ const TABLE: &[Row] = &[
     stash("*", Kind::Server, Retry::AskFirst, STASH_LOST),
     row("missingresult", Kind::Server, Retry::AskFirst, STASH_LOST),
     row("uploadstash-file-not-found", Kind::Server, Retry::AskFirst, STASH_LOST),
-    row("uploadstash-bad-path", Kind::Server, Retry::AskFirst, STASH_LOST),
+    row("uploadstash-bad-path*", Kind::Server, Retry::AskFirst, STASH_LOST),
     Row {
         code: "uploadstash-exception",
         key: "*ZeroLength*",
@@ -136,7 +136,7 @@ const TABLE: &[Row] = &[
         empty files",
     },
     row("uploadstash-exception", Kind::Server, SOON, "the wiki could not store the data; its disk may be full"),
-    row("uploadstash-wrong-owner", Kind::Server, Retry::Never, "the upload was begun by another account"),
+    row("uploadstash-wrong-owner", Kind::Server, Retry::AskFirst, "the upload was begun by another account"),
     row("invalid-file-key", Kind::Server, Retry::Never, ""),
     row("filekey*", Kind::Server, Retry::Never, ""),
     row("publishfailed", Kind::Busy, Retry::AskFirst, "the wiki is still publishing this file"),
@@ -181,6 +181,18 @@ pub(super) fn is_session_lost(errors: &[ApiError]) -> bool {
 pub(super) fn wanted_offset(errors: &[ApiError]) -> Option<u64> {
     let error = errors.first()?;
     (error.code == "stashfailed" && error.key == "invalid-chunk-offset").then_some(error.data.offset)?
+}
+
+/// The byte at which a chunk was refused for its content: there it began.
+pub(super) fn refused_beginning(errors: &[ApiError]) -> Option<u64> {
+    let error = errors.first().filter(|error| error.code == "stashfailed" && error.key != "invalid-chunk-offset")?;
+    let told = self::error("upload", std::slice::from_ref(error));
+    (told.kind == Kind::Refused).then_some(error.data.offset)?
+}
+
+/// Whether the server cannot read a chunk that it has confirmed.
+pub(super) fn is_chunk_lost(errors: &[ApiError]) -> bool {
+    errors.first().is_some_and(|error| error.code == "stashfailed" && error.key.starts_with("backend-fail-"))
 }
 
 /// The largest file in one request, when the server says so.

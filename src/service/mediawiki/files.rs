@@ -2,18 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::de::IgnoredAny;
-
 use super::MediaWiki;
 use super::answers::{AllImages, Entry, FilePage, Image, Pages, Query};
 use super::api::{Call, Nature, Trouble};
-use super::codes;
+use super::changes::Change;
+use super::{codes, rights};
 use crate::error::{Error, Kind, Result};
 use crate::path::{RemotePath, is_entry_name};
-use crate::service::{Node, NodeKind, Page};
+use crate::service::{Node, NodeKind, Page, Service};
 
 /// What is asked about a file. `canonicaltitle` tells a file from a redirect to another one.
-const IMAGE_PROPS: &str = "url|size|sha1|timestamp|mime|canonicaltitle";
+const IMAGE_PROPS: &str = "url|size|sha1|timestamp|mime|canonicaltitle|user";
 /// The same for listings.
 const LIST_PROPS: &str = "url|size|sha1|timestamp|mime";
 /// Deleting and moving touch every version of a file on the server.
@@ -35,9 +34,32 @@ impl MediaWiki {
             // It would be read as something else: another title, two titles, a part of one.
             return Ok(None);
         }
-        let call = Call::query(op).with("prop", "imageinfo").with("titles", title(name)).with("iiprop", IMAGE_PROPS);
+        let call = Call::query(op)
+            .with("prop", "imageinfo|info")
+            .with("titles", title(name))
+            .with("iiprop", IMAGE_PROPS)
+            .with("intestactions", rights::ACTIONS)
+            .with("intestactionsdetail", "full");
         let answer: Query<Pages> = self.sessions.call(call).await?;
-        Ok(answer.query.pages.into_iter().next().and_then(file_of))
+        let Some(page) = answer.query.pages.into_iter().next() else { return Ok(None) };
+        if let Some(session) = self.sessions.known() {
+            self.rights.note(&self.canonical_of(name), rights::against(&page, &session.account));
+        }
+        Ok(file_of(page))
+    }
+
+    /// Whether the account may write the file at `path`: by what the wiki said of it a moment ago, or by asking.
+    pub(super) async fn admit_file(&self, path: &RemotePath) -> Result<()> {
+        self.connect().await?;
+        self.check_name(path)?;
+        let name = self.canonical_of(path.name());
+        if self.rights.get(&name).is_none() {
+            self.find("open", path.name()).await?;
+        }
+        match self.rights.get(&name).flatten() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn list_files(&self, path: &RemotePath, cursor: Option<&str>) -> Result<Page> {
@@ -57,21 +79,21 @@ impl MediaWiki {
         Ok(Page { nodes: entries.filter_map(entry_of).collect(), next })
     }
 
-    pub(super) async fn delete_file(&self, path: &RemotePath) -> Result<()> {
+    pub(super) async fn delete_file(&self, path: &RemotePath, node: &Node) -> Result<()> {
         let name = self.existing("remove", path).await?;
         let call = Call::new("remove", "delete", Nature::Writes)
             .field("title", title(name))
-            .field("reason", &self.comment)
+            .field("reason", self.notes.comment(path, &self.account()))
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);
-        match self.sessions.call::<IgnoredAny>(call).await {
+        match self.make(call, &Change::Remove { name, node }).await {
             Ok(_) => Ok(()),
-            Err(trouble) => Err(self.refine(trouble.into(), "delete")),
+            Err(trouble) => Err(self.refine(trouble, "delete")),
         }
     }
 
     /// Moves a file. What a wiki will not move, for its type or for lack of a right, can still be copied.
-    pub(super) async fn move_file(&self, from: &RemotePath, to: &RemotePath) -> Result<Node> {
+    pub(super) async fn move_file(&self, from: &RemotePath, node: &Node, to: &RemotePath) -> Result<Node> {
         let (name, target) = (self.existing("rename", from).await?, self.file_name("rename", to)?);
         self.site().names.check(target)?;
         if self.canonical_of(name) == self.canonical_of(target) {
@@ -80,14 +102,15 @@ impl MediaWiki {
         let call = Call::new("rename", "move", Nature::Writes)
             .field("from", title(name))
             .field("to", title(target))
-            .field("reason", &self.comment)
+            .field("reason", self.notes.comment(from, &self.account()))
             .field("noredirect", "1")
             .field("watchlist", "nochange")
             .answer_within(CHANGE_WITHIN);
-        match self.sessions.call::<IgnoredAny>(call).await {
-            Ok(_) => self.stat_file(to).await,
+        match self.make(call, &Change::Move { from: name, to: target, node }).await {
+            Ok(Some(moved)) => Ok(moved),
+            Ok(None) => self.stat_file(to).await,
             Err(Trouble::Refused(op, errors)) => {
-                let mut error = self.refine(codes::error(op, &errors), "move");
+                let mut error = self.refine(Trouble::Refused(op, errors.clone()), "move");
                 // A page without a file is in the way, a redirect perhaps: a copy goes onto it.
                 let no_file = error.kind == Kind::Exists && self.find(op, target).await?.is_none();
                 let no_right =

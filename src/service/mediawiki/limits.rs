@@ -36,6 +36,9 @@ const CUT_MIN: u64 = 1024 * KIB - FIELDS_MAX;
 pub(super) struct Limits {
     /// Not refused yet.
     piece: AtomicU64,
+    /// What `piece` was when something last went through: what is learned from refusals counts once a smaller piece is
+    /// taken, and not when every size is refused.
+    settled: AtomicU64,
     /// The largest one that went through.
     proven: AtomicU64,
     /// Size of the last unproven piece whose connection broke in mid-body; 0 when there is none.
@@ -45,7 +48,8 @@ pub(super) struct Limits {
 impl Limits {
     /// Nothing known.
     pub(super) fn new() -> Limits {
-        Limits { piece: AtomicU64::new(PIECE_MAX), proven: AtomicU64::new(0), suspect: AtomicU64::new(0) }
+        let [piece, settled] = [PIECE_MAX, PIECE_MAX].map(AtomicU64::new);
+        Limits { piece, settled, proven: AtomicU64::new(0), suspect: AtomicU64::new(0) }
     }
 
     /// How large a piece may be, as far as known.
@@ -56,7 +60,13 @@ impl Limits {
     /// A piece of `len` bytes went through.
     pub(super) fn accepted(&self, len: u64) {
         self.proven.fetch_max(len, Ordering::Relaxed);
+        self.settled.store(self.piece(), Ordering::Relaxed);
         self.suspect.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether as many bytes went through before.
+    pub(super) fn is_proven(&self, len: u64) -> bool {
+        len <= self.proven.load(Ordering::Relaxed)
     }
 
     /// A piece of `len` bytes was refused for its size; `told` is the limit when the server names it. Answers whether
@@ -67,6 +77,9 @@ impl Limits {
             _ => LADDER.into_iter().find(|step| *step < len).unwrap_or(0),
         };
         if next < least.max(1) {
+            // Even the least is refused: it was not the size. Kept, what was learned on the way down would make the mount send kilobytes for the
+            // rest of its life.
+            self.piece.store(self.settled.load(Ordering::Relaxed), Ordering::Relaxed);
             return false;
         }
         self.piece.fetch_min(next, Ordering::Relaxed);
@@ -133,6 +146,17 @@ mod tests {
         assert!(!limits.refused(1024, None, LEAST));
         assert!(!limits.refused(1000, Some(10), LEAST));
         assert_eq!(limits.piece(), PIECE_MAX);
+    }
+
+    #[test]
+    fn a_server_that_refuses_everything_teaches_nothing() {
+        let limits = Limits::new();
+        while limits.refused(limits.piece(), None, LEAST) {}
+        assert_eq!(limits.piece(), PIECE_MAX);
+        assert!(limits.refused(PIECE_MAX, Some(2 << 20), LEAST));
+        limits.accepted(2 << 20);
+        while limits.refused(limits.piece(), None, LEAST) {}
+        assert_eq!(limits.piece(), 2 << 20, "what was learned before is kept");
     }
 
     #[test]

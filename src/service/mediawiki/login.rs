@@ -16,6 +16,9 @@ pub(super) const OP: &str = "sign-in";
 /// Length of the generated part of a bot password.
 const BOT_PASSWORD_LEN: usize = 32;
 
+/// The reason when there were too many attempts in five minutes.
+const THROTTLED: &str = "login-throttled";
+
 /// An account and how it proves itself.
 pub(super) struct Credentials {
     pub(super) user: String,
@@ -36,6 +39,8 @@ impl Credentials {
 pub(super) enum NotSignedIn {
     /// The wiki does not accept name and password: trying again is an attack.
     Rejected(Error),
+    /// The wiki has had enough of this account's attempts, ours or others': even the right password fails for a while.
+    Throttled(Error),
     /// Anything else: the network, maintenance.
     Failed(Error),
 }
@@ -98,7 +103,7 @@ async fn by_login(api: &Api, credentials: &Credentials) -> Result<(), NotSignedI
         "NeedToken" | "WrongToken" => Err(NotSignedIn::Failed(
             Error::new(Kind::SignedOut, OP, "the wiki does not get its cookies back").hint("is a proxy removing them?"),
         )),
-        _ => Err(NotSignedIn::Rejected(rejected(credentials, &login.reason()))),
+        _ => Err(rejected(credentials, &login.reason())),
     }
 }
 
@@ -117,7 +122,7 @@ async fn by_client_login(api: &Api, credentials: &Credentials) -> Result<Option<
     let login = answer.clientlogin;
     match login.status.as_str() {
         "PASS" => Ok(Some(())),
-        "FAIL" => Err(NotSignedIn::Rejected(rejected(credentials, &login.messagecode))),
+        "FAIL" => Err(rejected(credentials, &login.messagecode)),
         _ => Err(NotSignedIn::Rejected(
             Error::new(Kind::SignedOut, OP, "this account needs a second step to sign in")
                 .hint("make a bot password at Special:BotPasswords and use Name@bot"),
@@ -125,14 +130,16 @@ async fn by_client_login(api: &Api, credentials: &Credentials) -> Result<Option<
     }
 }
 
-fn rejected(credentials: &Credentials, reason: &str) -> Error {
+fn rejected(credentials: &Credentials, reason: &str) -> NotSignedIn {
     let user = printable(&credentials.user).into_owned();
     let error = Error::new(Kind::SignedOut, OP, format!("the wiki does not let {user} in: {}", printable(reason)));
-    error.hint(match (reason, credentials.is_bot()) {
-        ("login-throttled", _) => "too many attempts; wait five minutes",
-        (_, true) => "bot passwords are made and renewed at Special:BotPasswords; the name is Account@bot",
-        (_, false) => "check name and password; accounts with a second step need a bot password",
-    })
+    if reason == THROTTLED {
+        return NotSignedIn::Throttled(error.hint("too many attempts for this account, from here or elsewhere"));
+    }
+    NotSignedIn::Rejected(error.hint(match credentials.is_bot() {
+        true => "bot passwords are made and renewed at Special:BotPasswords; the name is Account@bot",
+        false => "check name and password; accounts with a second step need a bot password",
+    }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,23 +6,29 @@
 //!
 //! **Files.** `api.rs` is one call on the wire, `session.rs` and `login.rs` keep us signed in, `codes.rs` is the table of
 //! errors, `site.rs` and `names.rs` what the wiki says of itself and of names, `limits.rs` how large a request may be,
-//! `upload.rs` the roads, `doubts.rs` and `recover.rs` what becomes of an upload whose answer was lost, `files.rs` and
-//! `read.rs` everything else, `check.rs` the report for people.
+//! `boundaries.rs` where chunks begin, `upload.rs` the roads, `notes.rs` what an upload leaves in the wiki's log, `doubts.rs`,
+//! `jobs.rs` and `recover.rs` what becomes of an upload whose outcome is not known, `files.rs`, `changes.rs` and `read.rs`
+//! published files, `rights.rs` what may be written, `check.rs` the report for people.
 //!
 //! **What a wiki cannot do.** No directories, no empty files, no time stamps, no rename of files whose type it does not
 //! recognise, no way to delete a stash entry: abandoned ones wait for the wiki's own clean-up.
 
 mod answers;
 mod api;
+mod boundaries;
+mod changes;
 mod check;
 mod codes;
 mod doubts;
 mod files;
+mod jobs;
 mod limits;
 mod login;
 mod names;
+mod notes;
 mod read;
 mod recover;
+mod rights;
 mod session;
 mod site;
 mod upload;
@@ -36,10 +42,14 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 use self::api::Api;
+use self::boundaries::Boundaries;
 use self::doubts::Doubts;
+use self::jobs::Jobs;
 use self::limits::{Limits, PIECE_MAX};
 use self::login::Credentials;
+use self::notes::Notes;
 use self::read::Validators;
+use self::rights::Rights;
 use self::session::Sessions;
 use self::site::Site;
 use crate::error::{Error, Kind, Result};
@@ -50,8 +60,6 @@ use crate::service::{
     Receipt, Service, SessionToken, SizePolicy, Spec,
 };
 
-/// The first chunk: every later request copies and hashes it again on the server, so it is small.
-const FIRST_MAX: u64 = 64 * 1024;
 /// The largest part that is taken at once; it is cut to what the server accepts.
 const PART_MAX: u64 = 64 * 1024 * 1024;
 
@@ -69,20 +77,27 @@ pub struct MediaWikiConfig {
     pub ca_file: Option<PathBuf>,
     /// Go through this proxy.
     pub proxy: Option<String>,
-    /// The summary of every upload, deletion and move.
+    /// The summary of every upload, deletion and move. In this and in `text`, `{path}`, `{user}` (the account) and
+    /// `{date}` (UTC) are filled in.
     pub comment: String,
     /// The text of the pages of new files.
     pub text: Option<String>,
+    /// The change tags of every upload; those that the wiki does not have are left out.
+    pub tags: Vec<String>,
+    /// Do not write while the wiki's databases lag by more seconds than this; some wikis ask that of robots.
+    pub maxlag: Option<i64>,
 }
 
 /// The service.
 pub struct MediaWiki {
     sessions: Sessions,
     limits: Limits,
+    boundaries: Boundaries,
     doubts: Doubts,
+    jobs: Jobs,
+    notes: Notes,
     validators: Validators,
-    comment: String,
-    text: Option<String>,
+    rights: Rights,
 }
 
 impl MediaWiki {
@@ -106,12 +121,14 @@ impl MediaWiki {
             }
         };
         Ok(MediaWiki {
-            sessions: Sessions::new(Api::new(client, config.token), credentials),
+            sessions: Sessions::new(Api::new(client, config.token, config.maxlag), credentials),
             limits: Limits::new(),
+            boundaries: Boundaries::default(),
             doubts: Doubts::default(),
+            jobs: Jobs::default(),
+            notes: Notes::new(config.comment, config.text, config.tags),
             validators: Validators::default(),
-            comment: config.comment,
-            text: config.text,
+            rights: Rights::default(),
         })
     }
 
@@ -122,6 +139,11 @@ impl MediaWiki {
     /// What keeps us out, in words for a person.
     pub async fn connect(&self) -> Result<()> {
         self.sessions.current().await.map(drop)
+    }
+
+    /// The account that is signed in.
+    fn account(&self) -> String {
+        self.sessions.known().map(|session| session.account.name.clone()).unwrap_or_default()
     }
 
     fn site(&self) -> Arc<Site> {
@@ -153,7 +175,7 @@ impl Service for MediaWiki {
                 max: PART_MAX,
                 multiple: 1,
                 count_max: u32::MAX,
-                first_max: Some(FIRST_MAX),
+                first_max: Some(self.boundaries.first_max()),
                 hold_back: 1,
                 open_after: OPEN_AFTER_BYTES,
                 early: Some(EARLY_BYTES),
@@ -187,6 +209,10 @@ impl Service for MediaWiki {
         }
     }
 
+    async fn admit(&self, path: &RemotePath) -> Result<()> {
+        self.admit_file(path).await
+    }
+
     fn canonical_name(&self, name: &str) -> String {
         self.site().names.canonical(name)
     }
@@ -212,12 +238,12 @@ impl Service for MediaWiki {
         Err(Error::new(Kind::Unsupported, "mkdir", format!("{path}: a wiki has no directories")))
     }
 
-    async fn remove(&self, path: &RemotePath, _node: &Node) -> Result<()> {
-        self.delete_file(path).await
+    async fn remove(&self, path: &RemotePath, node: &Node) -> Result<()> {
+        self.delete_file(path, node).await
     }
 
-    async fn rename(&self, from: &RemotePath, _node: &Node, to: &RemotePath) -> Result<Node> {
-        self.move_file(from, to).await
+    async fn rename(&self, from: &RemotePath, node: &Node, to: &RemotePath) -> Result<Node> {
+        self.move_file(from, node, to).await
     }
 
     async fn begin(&self, spec: &Spec, first: Option<Part>) -> Result<Begun> {

@@ -17,6 +17,10 @@ use crate::service::Node;
 
 /// The operation, in errors.
 const OP: &str = "read";
+/// MediaWiki accepts bot passwords and OAuth tokens for its API alone; the script that guards the files of a private wiki is
+/// not part of it.
+const API_ONLY: &str = "a bot password or token opens the API only: where img_auth.php guards the files, sign in with the \
+                        account's own password";
 /// Versions whose validator is remembered; when full, all are forgotten, which costs one look each.
 const COUNT_MAX: usize = 4096;
 
@@ -50,11 +54,12 @@ impl MediaWiki {
             return Ok(Bytes::new());
         }
         let known = self.validators.get(node);
-        let mut request = self.download(node)?.header("range", &format!("bytes={}-{}", range.start, range.end - 1));
-        if let Some(validator) = &known {
-            request = request.header("if-range", validator);
+        let mut answer = self.download(node, &range, known.as_deref())?.send().await?;
+        if matches!(answer.status(), 401 | 403) {
+            // The session may have ended while nobody asked the API, which renews it.
+            self.find(OP, path.name()).await?;
+            answer = self.download(node, &range, known.as_deref())?.send().await?;
         }
-        let answer = request.send().await?;
         let validator = validator(&answer);
         if known.is_some() && known != validator {
             return Err(changed(path));
@@ -81,12 +86,17 @@ impl MediaWiki {
         }
     }
 
-    fn download(&self, node: &Node) -> Result<Request> {
+    /// The request for `range` of `node`, in the version that `validator` belongs to.
+    fn download(&self, node: &Node, range: &Range<u64>, validator: Option<&str>) -> Result<Request> {
         let http = self.sessions.api().http();
         let url: Url = http.base().join(&node.id).map_err(|error| {
             Error::new(Kind::Protocol, OP, format!("the wiki gives an address that is none: {error}")).source(error)
         })?;
-        let request = http.request(OP, Method::Get, url);
+        let mut request = http.request(OP, Method::Get, url);
+        request = request.header("range", &format!("bytes={}-{}", range.start, range.end - 1));
+        if let Some(validator) = validator {
+            request = request.header("if-range", validator);
+        }
         Ok(match self.sessions.api().bearer() {
             Some(token) => request.bearer(token),
             None => request,
@@ -116,7 +126,10 @@ async fn take(answer: Answer, path: &RemotePath, node: &Node, range: &Range<u64>
         },
         404 | 410 => Err(Error::new(Kind::NotFound, OP, format!("{path}: the file is not where the wiki says"))),
         416 => Err(changed(path)),
-        401 | 403 => Err(Error::new(Kind::Denied, OP, format!("{path}: the server does not hand out the file"))),
+        401 | 403 => {
+            let error = Error::new(Kind::Denied, OP, format!("{path}: the server does not hand out the file"));
+            Err(error.hint(API_ONLY))
+        }
         301..=308 => Err(elsewhere(&answer, path)),
         status => {
             let retry = Retry::After(answer.retry_after().unwrap_or_default());

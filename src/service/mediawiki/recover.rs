@@ -10,7 +10,7 @@
 //! the same second. After a restart that second is over.
 
 use super::MediaWiki;
-use super::answers::{Image, Query, Stash, StashImages, Stashed, UploadAnswer};
+use super::answers::{ApiError, Image, Query, Stash, StashImages, Stashed, Upload, UploadAnswer};
 use super::api::{Call, Nature, Trouble};
 use super::codes;
 use super::upload::{Wanted, assembled, whole_doubt};
@@ -63,6 +63,11 @@ impl MediaWiki {
         wanted: Wanted,
         receipts: &[Receipt],
     ) -> Result<Progress> {
+        if self.jobs.has(key)
+            && let Some(progress) = self.settle_queued_publication(spec, key, wanted).await?
+        {
+            return Ok(progress);
+        }
         if let Some(node) = self.matching(OP, spec, wanted).await? {
             return Ok(self.finished(key, node));
         }
@@ -88,13 +93,18 @@ impl MediaWiki {
 
     /// A last chunk: the assembled file has a new key, which only its content tells.
     async fn settle_assembly(&self, spec: &Spec, token: &SessionToken, wanted: Wanted) -> Result<Progress> {
+        if self.jobs.has(&token.id)
+            && let Some(progress) = self.settle_queued_assembly(token, wanted).await?
+        {
+            return Ok(progress);
+        }
         let stash = self.stashed().await?;
         let same_size = |stashed: &&Stashed| stashed.status == "finished" && stashed.size == Some(wanted.size);
         // The newest is listed last.
         for candidate in stash.iter().rev().filter(same_size) {
             if self.stashed_image(&candidate.filekey).await?.is_some_and(|image| wanted.is(&image)) {
                 self.doubts.settled(&token.id);
-                return Ok(Progress::Holds(vec![whole_receipt(&candidate.filekey, wanted)]));
+                return Ok(Progress::Holds(vec![whole_receipt(&candidate.filekey, wanted, false)]));
             }
         }
         if self.doubts.may_be_running(&token.id, wanted.size) {
@@ -112,11 +122,10 @@ impl MediaWiki {
 
     /// A chunk in the middle: the server tells which byte it wants.
     async fn settle_chunk(&self, token: &SessionToken) -> Result<Progress> {
-        let call = Call::new(OP, "upload", Nature::Reads).field("checkstatus", "1").field("filekey", &token.id);
-        let upload = match self.sessions.call::<UploadAnswer>(call).await {
-            Ok(answer) => answer.upload,
-            Err(Trouble::Refused(_, errors)) if is_dead(&errors) => return Ok(Progress::Gone),
-            Err(trouble) => return Err(trouble.into()),
+        let upload = match self.status(&token.id).await? {
+            Ok(upload) => upload,
+            Err(errors) if is_dead(&errors) => return Ok(Progress::Gone),
+            Err(errors) => return Err(codes::error(OP, &errors)),
         };
         match (upload.result.as_str(), upload.offset) {
             // The progress outlives the data: after a clean-up of the stash it still says Continue.
@@ -127,16 +136,82 @@ impl MediaWiki {
                 let state = serde_json::Value::Null;
                 Ok(Progress::Holds(vec![Receipt { index: 0, range: 0..offset, state }]))
             }
-            // Left to the wiki's job queue; we never ask for that, but an administrator may have.
-            ("Poll", _) => Ok(Progress::Unknown),
+            // Left to the wiki's job queue, before this process knew of it.
+            ("Poll", _) => {
+                self.jobs.queued(&token.id);
+                Ok(self.waiting(&token.id, &upload).unwrap_or(Progress::Gone))
+            }
             ("Success", _) => match (upload.filekey, upload.imageinfo) {
                 (Some(key), Some(Image { size: Some(size), sha1, .. })) => {
                     let wanted = Wanted { size, sha1: crate::service::Sha1Digest::from_hex(&sha1) };
-                    Ok(Progress::Holds(vec![whole_receipt(&key, wanted)]))
+                    Ok(Progress::Holds(vec![whole_receipt(&key, wanted, true)]))
                 }
                 _ => Ok(Progress::Gone),
             },
             (other, _) => Err(Error::new(Kind::Protocol, OP, format!("the wiki answers {other:?} about an upload"))),
+        }
+    }
+
+    /// An assembly that was left to the job queue; `None` when the queue no longer knows of it.
+    async fn settle_queued_assembly(&self, token: &SessionToken, wanted: Wanted) -> Result<Option<Progress>> {
+        let upload = match self.status(&token.id).await? {
+            Ok(upload) if upload.is_queued() => {
+                let waiting = self.waiting(&token.id, &upload);
+                if waiting.is_none() {
+                    self.jobs.give_up(&token.id);
+                }
+                return Ok(Some(waiting.unwrap_or(Progress::Gone)));
+            }
+            Ok(upload) => upload,
+            Err(errors) => {
+                self.jobs.done(&token.id);
+                let error = codes::error(OP, &errors);
+                return if error.kind == Kind::Refused { Err(error) } else { Ok(None) };
+            }
+        };
+        self.jobs.done(&token.id);
+        match (upload.result.as_str(), upload.filekey, upload.imageinfo) {
+            ("Success", Some(key), Some(image)) if wanted.is(&image) => {
+                Ok(Some(Progress::Holds(vec![whole_receipt(&key, wanted, true)])))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A publication that was left to the job queue; `None` when the queue no longer knows of it.
+    async fn settle_queued_publication(&self, spec: &Spec, key: &str, wanted: Wanted) -> Result<Option<Progress>> {
+        let refused = match self.status(key).await? {
+            Ok(upload) if upload.is_queued() => {
+                // Given up, it might begin after all, and put this version over a newer one: better to be told.
+                let late = "the wiki's job queue has not published the file; it may still do so";
+                let error = || Error::new(Kind::Timeout, OP, late).hint("ask its administrator whether jobs are run");
+                return self.waiting(key, &upload).map(Some).ok_or_else(error);
+            }
+            Ok(_) => None,
+            Err(errors) => Some(codes::error(OP, &errors)),
+        };
+        self.jobs.done(key);
+        // Whatever the queue says of it: an exact duplicate is a failure to it, and what we want.
+        match (self.matching(OP, spec, wanted).await?, refused) {
+            (Some(node), _) => Ok(Some(self.finished(key, node))),
+            (None, Some(error)) if error.kind == Kind::Refused => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    /// The queue is still at it; `None` when it never will be.
+    fn waiting(&self, key: &str, upload: &Upload) -> Option<Progress> {
+        let in_vain = upload.stage == "queued" && self.jobs.is_overdue(key);
+        (!in_vain).then_some(Progress::Unknown)
+    }
+
+    /// What the wiki knows of an upload; its refusals are answers here.
+    async fn status(&self, key: &str) -> Result<Result<Upload, Vec<ApiError>>> {
+        let call = Call::new(OP, "upload", Nature::Reads).field("checkstatus", "1").field("filekey", key);
+        match self.sessions.call::<UploadAnswer>(call).await {
+            Ok(answer) => Ok(Ok(answer.upload)),
+            Err(Trouble::Refused(_, errors)) => Ok(Err(errors)),
+            Err(trouble) => Err(trouble.into()),
         }
     }
 
@@ -190,15 +265,27 @@ impl MediaWiki {
     }
 }
 
-/// The receipt for a file that was assembled as a whole.
-fn whole_receipt(key: &str, wanted: Wanted) -> Receipt {
+/// The receipt for a file that was assembled as a whole, by the job queue or at once.
+fn whole_receipt(key: &str, wanted: Wanted, queue: bool) -> Receipt {
     let sha1 = wanted.sha1.map(|sha1| sha1.to_string());
-    Receipt { index: 0, range: 0..wanted.size, state: serde_json::json!({ "key": key, "sha1": sha1 }) }
+    let mut state = serde_json::json!({ "key": key, "sha1": sha1 });
+    if queue {
+        state["queue"] = true.into();
+    }
+    Receipt { index: 0, range: 0..wanted.size, state }
 }
 
 /// Whether the wiki says that there is nothing under this key to go on with.
-fn is_dead(errors: &[super::answers::ApiError]) -> bool {
-    ["missingresult", "stashfailed", "uploadstash-file-not-found", "uploadstash-bad-path", "invalid-file-key"]
-        .iter()
-        .any(|code| codes::is(errors, code))
+fn is_dead(errors: &[ApiError]) -> bool {
+    [
+        "missingresult",
+        "stashfailed",
+        "uploadstash-wrong-owner",
+        "uploadstash-file-not-found",
+        "uploadstash-bad-path",
+        "uploadstash-bad-path-bad-format",
+        "invalid-file-key",
+    ]
+    .iter()
+    .any(|code| codes::is(errors, code))
 }

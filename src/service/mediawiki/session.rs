@@ -234,6 +234,11 @@ impl Record {
                 }
                 Err(error.retry(Retry::Never))
             }
+            Err(NotSignedIn::Throttled(error)) => {
+                self.current = None;
+                self.paused = Some((now + PAUSE_MIN, error.clone()));
+                Err(error.retry(Retry::Never))
+            }
             Err(NotSignedIn::Failed(error)) => {
                 self.current = None;
                 // The call that wanted the session was not sent, whatever became of signing in.
@@ -280,6 +285,16 @@ mod tests {
             assert!(record.pause(now).is_none(), "one more try after {pause} min");
             assert!(record.note(rejected(), now).is_err());
         }
+    }
+
+    #[test]
+    fn a_wiki_that_has_had_enough_is_left_alone_at_once() {
+        let (mut record, now) = (Record::default(), Instant::now());
+        let throttled = Err(NotSignedIn::Throttled(Error::new(Kind::SignedOut, OP, "too many attempts")));
+        assert_eq!(record.note(throttled, now).err().unwrap().retry, Retry::Never);
+        assert!(record.pause(now + PAUSE_MIN - Duration::from_secs(1)).is_some());
+        assert!(record.pause(now + PAUSE_MIN).is_none());
+        assert_eq!(record.rejections, 0, "nobody said that the password is wrong");
     }
 
     #[test]

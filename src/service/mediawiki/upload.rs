@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::MediaWiki;
 use super::answers::{Image, Upload, UploadAnswer};
-use super::api::{Call, Nature, Trouble};
+use super::api::{Call, Nature, Trouble, WEB_PAGE};
 use super::codes;
 use super::limits::share;
 use crate::error::{Error, Kind, Result, Retry};
@@ -69,7 +69,7 @@ pub(super) fn assembled(receipts: &[Receipt]) -> Option<(&str, Option<Sha1Digest
 impl MediaWiki {
     /// Sends the first part, which makes the stash entry.
     pub(super) async fn open_stash(&self, spec: &Spec, first: Option<Part>) -> Result<Begun> {
-        self.admit(spec).await?;
+        self.check_spec(spec).await?;
         let part = first.ok_or_else(|| Error::new(Kind::Invalid, OP, "a stash entry begins with a part"))?;
         let sent = self.send(spec, None, &part).await?;
         let token = SessionToken { id: sent.key.clone(), state: serde_json::Value::Null };
@@ -93,13 +93,17 @@ impl MediaWiki {
             let len = share(range.end - at, self.limits.piece());
             let piece = part.payload.slice(at..at + len);
             let last = part.last && at + len == range.end;
-            match self.send_piece(spec, key.as_deref(), piece, last).await {
+            let sent = self.send_piece(spec, key.as_deref(), piece, last).await;
+            match sent.map_err(|trouble| self.known_better(trouble, len)) {
                 Ok(sent) => {
                     self.limits.accepted(len);
                     if at + len == range.end {
                         return Ok(sent);
                     }
                     (key, at) = (Some(sent.key), at + len);
+                }
+                Err(trouble) if is_boundary(&trouble, at) && self.boundaries.refused(&self.canonical(spec)) => {
+                    return Err(begin_elsewhere(at, trouble.into()));
                 }
                 Err(trouble) => match self.go_on(&trouble, len) {
                     Next::Smaller => {}
@@ -109,9 +113,21 @@ impl MediaWiki {
                         return Ok(Sent { key: key.unwrap_or_default(), image: None });
                     }
                     Next::At(offset) => return Err(out_of_step(at, offset)),
-                    Next::Stop => return Err(self.refine(trouble.into(), "upload")),
+                    Next::Stop => return Err(self.refine(trouble, "upload")),
                 },
             }
+        }
+    }
+
+    /// The trouble with a piece of `len` bytes, known better: a web page instead of an answer is no refusal for size where
+    /// as much went through before. It is a portal or a gateway, and what was done behind it is not known.
+    fn known_better(&self, trouble: Trouble, len: u64) -> Trouble {
+        match trouble {
+            Trouble::TooLarge { op, said: WEB_PAGE, .. } if self.limits.is_proven(len) => {
+                let what = format!("the server does not take what it took before: {WEB_PAGE}");
+                Trouble::Other(Error::new(Kind::Protocol, op, what).retry(Retry::AskFirst))
+            }
+            trouble => trouble,
         }
     }
 
@@ -145,12 +161,30 @@ impl MediaWiki {
         if !last {
             return continued(self.sessions.call::<UploadAnswer>(call).await?.upload, range.end);
         }
+        if self.jobs.wanted(range.end) {
+            call = call.field("async", "1");
+        }
         let answer = self.sessions.call::<UploadAnswer>(call.answer_within(work_within(range.end))).await;
+        self.boundaries.passed(&self.canonical(spec));
         if let Some(key) = key {
             self.remember(key, &answer);
         }
         let wanted = Wanted { size: range.end, sha1: digest.sha1_to_end().or(spec.sha1) };
-        finished(answer?.upload, wanted)
+        match answer {
+            Ok(answer) => {
+                if let Some(key) = key.filter(|_| answer.upload.is_queued()) {
+                    self.jobs.queued(key);
+                }
+                finished(answer.upload, wanted)
+            }
+            // The server has lost chunks of it, in an assembly that was killed: it can never be completed.
+            Err(Trouble::Refused(op, errors)) if codes::is_chunk_lost(&errors) => {
+                let mut error = codes::error(op, &errors);
+                error.kind = Kind::NotFound;
+                Err(error.into())
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Publishes what the server assembled from the parts.
@@ -163,9 +197,15 @@ impl MediaWiki {
             // Looked at before publishing: afterwards the wrong file would be there.
             return Err(corrupt("assembled"));
         }
-        self.admit(spec).await?;
-        let call = self.publication(spec).field("filekey", key).answer_within(work_within(wanted.size));
-        let answer = self.sessions.call::<UploadAnswer>(call).await;
+        self.check_spec(spec).await?;
+        let mut call = self.publication(spec).field("filekey", key).answer_within(work_within(wanted.size));
+        if came_through_queue(receipts) {
+            call = call.field("async", "1");
+        }
+        let answer = self.send_noted(call).await;
+        if matches!(&answer, Ok(UploadAnswer { upload }) if upload.is_queued()) {
+            self.jobs.queued(key);
+        }
         self.remember(key, &answer);
         self.published(spec, wanted, answer).await
     }
@@ -179,10 +219,11 @@ impl MediaWiki {
         if size > self.limits.piece() {
             return Err(too_large_at_once());
         }
-        self.admit(spec).await?;
+        self.check_spec(spec).await?;
         let digest = payload.clone();
         let call = self.publication(spec).file("file", payload).answer_within(work_within(size));
-        let answer = self.sessions.call::<UploadAnswer>(call).await;
+        let answer = self.send_noted(call).await;
+        let answer = answer.map_err(|trouble| self.known_better(trouble, size));
         // Known only now: the bytes are hashed while they are sent.
         let wanted = Wanted { size, sha1: digest.sha1_to_end().or(spec.sha1) };
         self.remember(&whole_doubt(&self.canonical(spec), size), &answer);
@@ -198,22 +239,37 @@ impl MediaWiki {
 
     /// Whether the file may have its name, before anything is sent: the wiki would change a bad one without a word. What
     /// the wiki makes of names is known only once we are signed in.
-    async fn admit(&self, spec: &Spec) -> Result<()> {
+    async fn check_spec(&self, spec: &Spec) -> Result<()> {
         self.connect().await?;
         self.file_name(OP, &spec.path)?;
         self.site().names.check(spec.path.name())
     }
 
-    /// The fields of a request that publishes.
+    /// The fields of a request that publishes, but for the tags.
     fn publication(&self, spec: &Spec) -> Call {
+        let account = self.account();
         let call = Call::new(OP, "upload", Nature::Writes)
             .field("ignorewarnings", "1")
             .field("watchlist", "nochange")
             .field("filename", self.canonical(spec))
-            .field("comment", &self.comment);
-        match &self.text {
+            .field("comment", self.notes.comment(&spec.path, &account));
+        match self.notes.text(&spec.path, &account) {
             Some(text) => call.field("text", text),
             None => call,
+        }
+    }
+
+    /// Sends a request that publishes, with the tags that the wiki takes.
+    async fn send_noted(&self, call: Call) -> Result<UploadAnswer, Trouble> {
+        loop {
+            let tagged = match self.notes.tags() {
+                Some(tags) => call.clone().field("tags", tags),
+                None => call.clone(),
+            };
+            match self.sessions.call(tagged).await {
+                Err(Trouble::Refused(_, errors)) if self.notes.drop_tags(&errors) => {}
+                answer => return answer,
+            }
         }
     }
 
@@ -228,7 +284,7 @@ impl MediaWiki {
                     None => Err(codes::error(OP, &errors).retry(Retry::AskFirst)),
                 };
             }
-            Err(trouble) => return Err(self.refine(trouble.into(), "upload")),
+            Err(trouble) => return Err(self.refine(trouble, "upload")),
         };
         let (name, expected) = (upload.filename.clone().unwrap_or_default(), self.canonical(spec));
         if upload.result != "Success" {
@@ -262,10 +318,12 @@ impl MediaWiki {
     }
 
     /// A used-up quota says nothing of its window; the account's own limits do.
-    pub(super) fn refine(&self, error: Error, what: &str) -> Error {
+    pub(super) fn refine(&self, trouble: Trouble, what: &str) -> Error {
+        let told = matches!(trouble, Trouble::Refused(..));
+        let error = Error::from(trouble);
         let limit = self.sessions.known().and_then(|session| session.account.limit(what));
         match limit {
-            Some((hits, seconds)) if error.kind == Kind::Quota => {
+            Some((hits, seconds)) if told && error.kind == Kind::Quota => {
                 let hint = format!("the account may do this {hits} times in {seconds} s");
                 error.retry(Retry::After(Duration::from_secs(seconds))).hint(hint)
             }
@@ -287,6 +345,23 @@ enum Next {
 /// What a direct upload is in doubt about.
 pub(super) fn whole_doubt(name: &str, size: u64) -> String {
     format!("{name}|{size}")
+}
+
+/// Whether the chunk at byte `at` was refused for how it begins, and not for where it stands. The whole file is checked
+/// after its last chunk; that refusal names no byte.
+fn is_boundary(trouble: &Trouble, at: u64) -> bool {
+    at > 0 && matches!(trouble, Trouble::Refused(_, errors) if codes::refused_beginning(errors) == Some(at))
+}
+
+/// The session can only be given up: the same byte would begin the next chunk.
+fn begin_elsewhere(at: u64, refused: Error) -> Error {
+    tracing::info!(at, %refused, "a chunk looks like something that the wiki does not take; beginning again with other ones");
+    Error::new(Kind::NotFound, OP, format!("the wiki refuses a chunk that begins at byte {at}: {refused}"))
+}
+
+/// Whether the wiki's queue has put the file together.
+fn came_through_queue(receipts: &[Receipt]) -> bool {
+    receipts.iter().any(|receipt| receipt.state.get("queue").is_some())
 }
 
 /// The answer to a chunk that was not the last.

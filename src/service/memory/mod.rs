@@ -221,6 +221,11 @@ impl Service for Memory {
         self.config.names.canonical(name)
     }
 
+    async fn admit(&self, path: &RemotePath) -> Result<()> {
+        drop(self.count(Operation::Admit));
+        self.config.check_name(path)
+    }
+
     async fn check(&self) -> Result<Vec<String>> {
         let files = self.count(Operation::Check).tree.files().count();
         let kept = match self.config.keep {

@@ -3,7 +3,7 @@
 use super::session::Stage;
 use super::{Action, Machine, Outcome};
 use crate::error::{Error, Kind};
-use crate::service::SizePolicy;
+use crate::service::{Capability, SizePolicy};
 use crate::upload::plan;
 
 impl Machine {
@@ -33,6 +33,9 @@ impl Machine {
 
     pub(super) fn advance_idle(&mut self, out: &mut Vec<Action>) {
         self.doomed = false;
+        if let Some(learned) = self.learned.take() {
+            self.capability = Capability { whole_max: learned.whole_max.min(self.whole_max), ..learned };
+        }
         if self.failed.is_some() || self.discarded {
             if self.discarded && !self.commits.is_empty() {
                 let ids = std::mem::take(&mut self.commits);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::session::{Session, Stage};
-use super::{ATTEMPTS_MAX, Action, Machine, Outcome, TRIES_MAX};
+use super::{ATTEMPTS_MAX, Action, Machine, Outcome, TRIES_MAX, UNKNOWNS_MAX};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::service::{Begun, Flow, Node, Progress, Receipt};
 
@@ -12,6 +12,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest wait of our own; a service may ask for more.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The longest wait while the service says that it is at work: the answer is near, and a person waits for it.
+const UNKNOWN_WAIT_MAX: Duration = Duration::from_secs(3);
 
 impl Machine {
     pub(super) fn began(&mut self, result: Result<Begun>, out: &mut Vec<Action>) {
@@ -48,6 +51,9 @@ impl Machine {
                 self.tries += 1;
                 if self.tries > TRIES_MAX {
                     self.out_of_tries(error, out);
+                } else if self.tries > 1 {
+                    // Once is chance. A server that fails again gets the time it may need; so does its work on the first.
+                    self.pause = Some(wait(self.tries - 1));
                 }
             }
             Err(error) => {
@@ -65,7 +71,8 @@ impl Machine {
             Ok(node) => self.committed(node, out),
             Err(error) if whole && error.kind == Kind::TooLarge && error.retry != Retry::Never => {
                 // The service takes less in one request than it was thought to: take the road by parts.
-                self.capability.whole_max = self.capability.whole_max.min(self.size.saturating_sub(1));
+                self.whole_max = self.size.saturating_sub(1);
+                self.capability.whole_max = self.capability.whole_max.min(self.whole_max);
                 self.stage = Stage::Idle;
             }
             Err(error) if error.in_doubt() => {
@@ -88,12 +95,20 @@ impl Machine {
 
     pub(super) fn probed(&mut self, result: Result<Progress>, out: &mut Vec<Action>) {
         self.stage = Stage::Probing { asked: false };
+        if !matches!(result, Ok(Progress::Unknown)) {
+            self.unknowns = 0;
+        }
         match result {
             Ok(Progress::Finished(node)) => self.committed(node, out),
             Ok(Progress::Holds(receipts)) if self.session.is_some() => {
                 let sequential = self.capability.policy.rules().is_some_and(|rules| rules.flow == Flow::Sequential);
                 if let Some(session) = &mut self.session {
+                    let before = session.held_bytes();
                     session.holds(receipts, sequential);
+                    if session.held_bytes() > before {
+                        // The answer was lost, not the part.
+                        self.tries = 0;
+                    }
                 }
                 self.stage = Stage::Open;
             }
@@ -104,12 +119,20 @@ impl Machine {
                     self.begin_again(error, out);
                 }
             }
-            Ok(Progress::Unknown) => {
-                let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
-                self.refused(error.retry(Retry::AskFirst), out);
-            }
+            Ok(Progress::Unknown) => self.asked_in_vain(out),
             Err(error) => self.refused(error, out),
         }
+    }
+
+    /// The service is still at work, for no longer than it may be: that is no failure, and not a try.
+    fn asked_in_vain(&mut self, out: &mut Vec<Action>) {
+        self.unknowns += 1;
+        if self.unknowns > UNKNOWNS_MAX || self.failed.is_some() {
+            let error = Error::new(Kind::Timeout, "upload", "the service does not say what became of the upload");
+            self.tries = TRIES_MAX;
+            return self.refused(error.retry(Retry::AskFirst), out);
+        }
+        self.pause = Some(wait(self.unknowns).min(UNKNOWN_WAIT_MAX));
     }
 
     /// The wait is over.
@@ -139,6 +162,7 @@ impl Machine {
         self.waited = false;
         self.doomed = false;
         self.promised = None;
+        self.whole_max = u64::MAX;
         self.dirty = self.dirtied && !self.discarded;
         self.late = self.dirty;
         if !self.dirty {
@@ -182,7 +206,9 @@ impl Machine {
     }
 
     /// The service lost the session.
-    pub(super) fn lost(&mut self, error: Error, out: &mut Vec<Action>) {
+    pub(super) fn lost(&mut self, mut error: Error, out: &mut Vec<Action>) {
+        // What is missing is the session: a program that asks for its file must not hear that there is none.
+        error.kind = Kind::Server;
         if self.in_flight_parts() {
             self.doomed = true;
             return;

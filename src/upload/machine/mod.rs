@@ -18,7 +18,8 @@
 //! **Failure** is sticky: after a final refusal every commit is answered with it until [`Event::Reopen`].
 //!
 //! **Restart.** A session that the service lost is begun again at most [`ATTEMPTS_MAX`] times for one commit; requests
-//! without progress are repeated at most [`TRIES_MAX`] times.
+//! without progress are repeated at most [`TRIES_MAX`] times. A service that says it is still at work
+//! ([`Progress::Unknown`]) is asked again for as long as it says so, up to [`UNKNOWNS_MAX`] times.
 
 mod advance;
 mod answers;
@@ -35,6 +36,8 @@ use self::session::{Session, Stage};
 use super::plan::{Cut, Ready};
 use crate::error::Error;
 use crate::ranges::Ranges;
+#[cfg(doc)]
+use crate::service::Progress;
 use crate::service::{Capability, NamedAt, Receipt, SizePolicy};
 
 /// Sessions begun for one commit before it is given up: the first, one for a write into sent bytes, and two that the
@@ -45,10 +48,19 @@ pub const ATTEMPTS_MAX: u32 = 4;
 /// server that is restarted comes back within it, a person in front of `cp` still learns what is wrong.
 pub const TRIES_MAX: u32 = 8;
 
+/// So often a service may say that it still works on an upload: an hour and a half. The service's client knows better how
+/// long such work can take, and says so earlier; this is for one that does not.
+pub const UNKNOWNS_MAX: u32 = 1800;
+
 /// The upload of one file. See the module.
 #[derive(Debug)]
 pub struct Machine {
+    /// What the session under way goes by.
     capability: Capability,
+    /// What the next one will go by.
+    learned: Option<Capability>,
+    /// The service has refused more than this in one request, whatever it says it takes.
+    whole_max: u64,
     /// The size of the file now.
     size: u64,
     /// The size that a writer announced, for services that must know it before the first byte.
@@ -73,6 +85,8 @@ pub struct Machine {
     commits: Vec<CommitId>,
     attempts: u32,
     tries: u32,
+    /// Probes that came back with "still at work", one after another.
+    unknowns: u32,
     /// A pause that begins when everything in flight has landed.
     pause: Option<Duration>,
     failed: Option<Error>,
@@ -84,6 +98,8 @@ impl Machine {
     pub fn new(capability: Capability, size: u64) -> Self {
         Machine {
             capability,
+            learned: None,
+            whole_max: u64::MAX,
             size,
             promised: None,
             written: Ranges::new(),
@@ -98,6 +114,7 @@ impl Machine {
             commits: Vec::new(),
             attempts: 0,
             tries: 0,
+            unknowns: 0,
             pause: None,
             failed: None,
             discarded: false,
@@ -144,11 +161,9 @@ impl Machine {
         self.session.as_ref().map_or(0, Session::held_bytes)
     }
 
-    /// Takes in what the service can do by now; asked for before every new session.
+    /// What the service can do by now; the next session goes by it.
     pub fn learn(&mut self, capability: Capability) {
-        if self.session.is_none() && !self.in_flight() {
-            self.capability = capability;
-        }
+        self.learned = Some(capability);
     }
 
     /// One event; what is to be done about it.

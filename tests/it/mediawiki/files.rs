@@ -72,6 +72,28 @@ async fn ranges_belong_to_one_version() {
     assert_eq!(service.read(&file, &now, 0..10).await.unwrap_err().kind, Kind::NotFound);
 }
 
+/// A private wiki hands out its files by a script that wants the cookies of the session, and knows no `ETag`.
+#[tokio::test]
+async fn files_behind_a_script_are_read_with_the_session() {
+    let wiki = wide().await;
+    let _on = wiki.switch("img-auth");
+    let (service, bytes) = (wiki.user(), fresh(200_000));
+    let file = path("private.bin");
+    let node = whole(&service, &file, &bytes).await.unwrap();
+    assert!(node.id.contains("img_auth.php"), "{node:?}");
+    assert_eq!(content(&service, &file).await.unwrap(), bytes);
+    assert_eq!(service.read(&file, &node, 1000..150_000).await.unwrap(), bytes.slice(1000..150_000));
+    wiki.manage(&["expire-sessions"]);
+    assert_eq!(service.read(&file, &node, 0..10).await.unwrap(), bytes.slice(0..10), "signed in again");
+    // A bot password is for the API, and the script is not the API.
+    let error = wiki.bot().read(&file, &node, 0..10).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Denied, "{error}");
+    assert!(error.to_string().contains("the account's own password"), "{error}");
+    next_second().await;
+    whole(&wiki.bot(), &file, &fresh(200_000)).await.unwrap();
+    assert_eq!(service.read(&file, &node, 0..10).await.unwrap_err().kind, Kind::Conflict);
+}
+
 #[tokio::test]
 async fn moving_and_removing() {
     let wiki = wide().await;

@@ -1,8 +1,12 @@
 //! The MediaWiki client against real servers: both roads under all limits, lost answers, lost sessions, names, reading,
 //! moving, and every refusal a person may meet first.
 
+mod boundaries;
+mod early;
+mod errors;
 mod files;
 mod lost;
+mod queue;
 mod refusals;
 mod roads;
 

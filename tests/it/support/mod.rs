@@ -1,9 +1,10 @@
 //! What several integration tests need: services to test against, a straightforward uploader, a mount with programs, the
-//! real daemon.
+//! real daemon, a proxy that fails as told.
 
 pub(crate) mod daemon;
 pub(crate) mod fixture;
 pub(crate) mod mount;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod upload;
 pub(crate) mod wiki;

@@ -16,7 +16,7 @@ use uploadfs::path::RemotePath;
 use uploadfs::service::layer::fault::Faults;
 use uploadfs::service::layer::{Layered, stack};
 use uploadfs::service::memory::{Memory, MemoryConfig};
-use uploadfs::service::{Operation, Service};
+use uploadfs::service::{Operation, Service, SizePolicy};
 
 use super::program::{Ended, Running, until};
 use super::upload::whole;
@@ -238,6 +238,14 @@ pub(crate) fn presets() -> [(&'static str, MemoryConfig); 6] {
         ("declared_parallel", MemoryConfig::declared_parallel()),
         ("whole", MemoryConfig::whole()),
     ]
+}
+
+/// The friendly service, where every file is one request at its close: on no machine is the writer so slow that some of
+/// it leaves earlier.
+pub(crate) fn in_one_request() -> MemoryConfig {
+    let mut config = MemoryConfig::friendly();
+    config.capability.policy = SizePolicy::Whole { max: config.capability.file_max };
+    config
 }
 
 pub(crate) fn path(name: &str) -> RemotePath {

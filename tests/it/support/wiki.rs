@@ -93,6 +93,12 @@ impl Wiki {
         Remote { url, user, password }
     }
 
+    /// An ordinary account, as a daemon is configured with it.
+    pub(crate) fn remote_of_user(&self) -> Remote {
+        let [url, user, password] = ["MW_URL", "MW_USER", "MW_USER_PASS"].map(|key| self.env(key).to_owned());
+        Remote { url, user, password }
+    }
+
     /// A client of the bot account, which may do everything.
     pub(crate) fn bot(&self) -> MediaWiki {
         self.client(self.env("MW_BOT_USER"), self.env("MW_BOT_PASS"))
@@ -107,18 +113,22 @@ impl Wiki {
         self.client_at(self.env("MW_URL"), user, password)
     }
 
+    /// The bot account, configured in another way.
+    pub(crate) fn configured(&self, change: impl FnOnce(MediaWikiConfig) -> MediaWikiConfig) -> MediaWiki {
+        let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| self.env(key));
+        MediaWiki::new(change(config(url, user, password))).expect("the configuration is right")
+    }
+
+    /// What the API answers to everybody.
+    pub(crate) fn api(&self, query: &str) -> String {
+        let url = format!("{}?{query}&format=json&formatversion=2", self.env("MW_URL"));
+        let output = Command::new("curl").args(["-sf", "--globoff", &url]).output().expect("curl is installed");
+        assert!(output.status.success(), "{query}");
+        String::from_utf8(output.stdout).expect("JSON is text").replace("\\/", "/")
+    }
+
     pub(crate) fn client_at(&self, url: &str, user: &str, password: &str) -> MediaWiki {
-        MediaWiki::new(MediaWikiConfig {
-            url: url.into(),
-            user: user.into(),
-            password: Some(password.to_owned().into()),
-            token: None,
-            ca_file: None,
-            proxy: None,
-            comment: "test".into(),
-            text: None,
-        })
-        .expect("the configuration is right")
+        MediaWiki::new(config(url, user, password)).expect("the configuration is right")
     }
 
     /// Removes every file.
@@ -235,6 +245,21 @@ impl Wiki {
 /// `lines` but for the requests that only mark a place in the log.
 fn without_ours(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     lines.into_iter().filter(|line| !line.contains("marker=")).collect()
+}
+
+fn config(url: &str, user: &str, password: &str) -> MediaWikiConfig {
+    MediaWikiConfig {
+        url: url.into(),
+        user: user.into(),
+        password: Some(password.to_owned().into()),
+        token: None,
+        ca_file: None,
+        proxy: None,
+        comment: "test".into(),
+        text: None,
+        tags: Vec::new(),
+        maxlag: None,
+    }
 }
 
 /// How many of `lines` are of this step of an upload (`chunk`, `last-chunk`, `publish`, `status`).

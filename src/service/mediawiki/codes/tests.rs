@@ -58,7 +58,7 @@ fn one_code_of_many_meanings_is_told_apart_by_its_key() {
     let empty = api_error(json!({ "code": "uploadstash-exception", "key": "uploadstash-exception",
         "params": ["UploadStashZeroLengthFileException", "File is zero length."] }));
     assert_eq!(error("upload", &[empty]).kind, Kind::Invalid);
-    assert_eq!(coded("badupload", "paramvalidator-badupload-cantwrite").kind, Kind::Quota);
+    assert_eq!(coded("badupload", "paramvalidator-badupload-cantwrite").errno(), libc::ENOSPC);
 }
 
 #[test]

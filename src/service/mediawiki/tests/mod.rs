@@ -1,6 +1,8 @@
 //! The client against a scripted wiki: what a real server cannot be made to say, and what is on the wire.
 
+mod account;
 mod files;
+mod queue;
 mod recover;
 mod upload;
 
@@ -27,6 +29,7 @@ struct Seen {
     body: String,
     range: Option<String>,
     if_range: Option<String>,
+    authorization: Option<String>,
     len: u64,
 }
 
@@ -71,6 +74,22 @@ struct Fake {
 
 impl Fake {
     async fn new(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Fake {
+        Fake::configured(config, script).await
+    }
+
+    /// With another configuration of the client.
+    async fn configured(
+        configure: impl Fn(&str) -> MediaWikiConfig,
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Fake {
+        Fake::all(configure, move |seen| sign_in(seen).unwrap_or_else(|| script(seen))).await
+    }
+
+    /// One that leaves even signing in to the script.
+    async fn all(
+        configure: impl Fn(&str) -> MediaWikiConfig,
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Fake {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (log, script) = (seen.clone(), Arc::new(script));
         let app = Router::new().fallback(move |request: Request| {
@@ -78,13 +97,13 @@ impl Fake {
             async move {
                 let seen = look(request).await;
                 log.lock().unwrap().push(seen.clone());
-                sign_in(&seen).unwrap_or_else(|| script(&seen))
+                script(&seen)
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/w/api.php", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Fake { wiki: MediaWiki::new(config(&url)).unwrap(), seen }
+        Fake { wiki: MediaWiki::new(configure(&url)).unwrap(), seen }
     }
 
     /// What was asked, but for signing in.
@@ -104,6 +123,8 @@ fn config(url: &str) -> MediaWikiConfig {
         proxy: None,
         comment: "why".into(),
         text: None,
+        tags: Vec::new(),
+        maxlag: None,
     }
 }
 
@@ -118,6 +139,7 @@ async fn look(request: Request) -> Seen {
         body: String::from_utf8_lossy(&body).into_owned(),
         range: header("range"),
         if_range: header("if-range"),
+        authorization: header("authorization"),
         len: body.len() as u64,
     }
 }

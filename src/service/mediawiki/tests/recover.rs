@@ -3,7 +3,7 @@
 use super::*;
 
 /// Lets so much time pass at once.
-async fn pass(time: Duration) {
+pub(super) async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();

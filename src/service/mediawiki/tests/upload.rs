@@ -118,7 +118,7 @@ async fn statuses_of_gateways() {
         (504, Kind::Timeout, Retry::AskFirst),
         (502, Kind::Timeout, Retry::AskFirst),
         (500, Kind::Server, Retry::AskFirst),
-        (429, Kind::Throttled, Retry::After(Duration::from_secs(5))),
+        (429, Kind::Quota, Retry::After(Duration::from_secs(5))),
         (403, Kind::Denied, Retry::Never),
         (302, Kind::Protocol, Retry::Never),
     ] {

@@ -5,6 +5,8 @@
 //! finish without a probe or a definite refusal between, exactly one answer per commit, no session left behind but
 //! those whose `begin` answer was lost.
 
+mod lost;
+mod patience;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
