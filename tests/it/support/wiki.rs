@@ -178,7 +178,18 @@ impl Wiki {
     /// The answer to a query that everybody may ask, by a client that is not ours.
     fn ask(&self, parameters: &[&str]) -> serde_json::Value {
         let mut curl = Command::new("curl");
-        curl.args(["-sfG", self.env("MW_URL"), "-d", "action=query", "-d", "format=json", "-d", "formatversion=2"]);
+        curl.args([
+            "-sfG",
+            "--noproxy",
+            "*",
+            self.env("MW_URL"),
+            "-d",
+            "action=query",
+            "-d",
+            "format=json",
+            "-d",
+            "formatversion=2",
+        ]);
         for parameter in parameters {
             curl.args(["--data-urlencode", parameter]);
         }
@@ -187,19 +198,19 @@ impl Wiki {
         serde_json::from_slice(&output.stdout).expect("the API speaks JSON")
     }
 
-    /// The end of the access log now.
+    /// The end of the access log now, in lines of the file.
     pub(crate) async fn mark(&self) -> usize {
         self.log().await.len()
     }
 
     /// The lines of the access log since `mark`. A request of our own goes behind all others, so that none is missed.
     pub(crate) async fn since(&self, mark: usize) -> Vec<String> {
-        self.log().await.split_off(mark)
+        without_ours(self.log().await.split_off(mark))
     }
 
     /// The lines since `mark` that are there now; the newest requests may not be among them.
     pub(crate) fn since_so_far(&self, mark: usize) -> Vec<String> {
-        self.written().filter(|line| !line.contains("marker=")).skip(mark).collect()
+        without_ours(self.written().skip(mark))
     }
 
     fn written(&self) -> impl Iterator<Item = String> {
@@ -207,24 +218,33 @@ impl Wiki {
         log.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 
+    /// Everything up to a request of our own.
     async fn log(&self) -> Vec<String> {
         static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let marker = format!("/w/api.php?marker={}-{count}", std::process::id());
         let port = self.env("MW_PORT");
         let url = format!("http://127.0.0.1:{port}{marker}&action=query&meta=siteinfo&format=json");
-        let status = Command::new("curl").args(["-sf", "-o", "/dev/null", &url]).status().expect("curl is installed");
+        let status = Command::new("curl")
+            .args(["-sf", "--noproxy", "*", "-o", "/dev/null", &url])
+            .status()
+            .expect("curl is installed");
         assert!(status.success());
         let deadline = Instant::now() + LOG_WAIT;
         loop {
             let lines: Vec<String> = self.written().collect();
             if let Some(at) = lines.iter().position(|line| line.contains(&marker)) {
-                return lines.into_iter().take(at).filter(|line| !line.contains("marker=")).collect();
+                return lines.into_iter().take(at + 1).collect();
             }
             assert!(Instant::now() < deadline, "a finished request is not in the log");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// `lines` but for the requests that only mark a place in the log.
+fn without_ours(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    lines.into_iter().filter(|line| !line.contains("marker=")).collect()
 }
 
 fn config(url: &str, user: &str, password: &str) -> MediaWikiConfig {

@@ -5,7 +5,7 @@
 # is done to the database behind their backs would leave them wrong.
 
 # One call: curl's own arguments; prints the answer.
-call() { curl -s -f -m 60 -b "$COOKIES" -c "$COOKIES" "http://127.0.0.1:$(cat "$ROOT/port")/w/api.php?format=json" "$@"; }
+call() { curl -s -f --noproxy '*' -m 60 -b "$COOKIES" -c "$COOKIES" "http://127.0.0.1:$(cat "$ROOT/port")/w/api.php?format=json" "$@"; }
 
 token_in() { sed -n 's/.*"'"$1"'":"\([0-9a-f]*+\)\\\\".*/\1\\/p'; }
 

@@ -27,7 +27,7 @@ age_stash() {
 # By the server itself, not by MediaWiki's command line: that has another cache,
 # and the server would go on believing that a file it once looked for is missing.
 run_jobs() {
-  curl -s -f -m 600 "http://127.0.0.1:$(cat "$ROOT/port")/run-jobs" >>"$ROOT/log/maintenance.log" ||
+  curl -s -f --noproxy '*' -m 600 "http://127.0.0.1:$(cat "$ROOT/port")/run-jobs" >>"$ROOT/log/maintenance.log" ||
     die "the jobs failed (see $ROOT/log)"
 }
 

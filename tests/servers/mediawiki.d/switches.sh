@@ -19,7 +19,7 @@ print_switches() {
 
 # Prints the switches that a request obeys now, as ",NAME,NAME,".
 current_switches() {
-  curl -s -m 10 -o /dev/null -D - "http://127.0.0.1:$(cat "$ROOT/port")/w/api.php?action=query&meta=siteinfo&format=json" |
+  curl -s --noproxy '*' -m 10 -o /dev/null -D - "http://127.0.0.1:$(cat "$ROOT/port")/w/api.php?action=query&meta=siteinfo&format=json" |
     sed -n 's/^x-wiki-switches: *\([^\r]*\).*/\1/Ip'
 }
 
