@@ -97,6 +97,7 @@ pub mod http;
 pub mod mount;
 pub mod open;
 pub mod path;
+pub mod portal;
 pub mod ranges;
 pub mod service;
 pub mod spool;
