@@ -60,7 +60,8 @@ impl Server {
             let operation = Operation { id: id.clone(), user, deed: task.deed, outcome: None, held, files, folders };
             office.operations.add(operation);
             // Only the new one where that is asked for; else all, which uses up the reports of those that are over.
-            let only = fields.flag("returnSingleOperation").unwrap_or(false).then_some(id.as_str());
+            let single = fields.flag("returnSingleOperation").or(asked.query.flag("returnSingleOperation"));
+            let only = single.unwrap_or(false).then_some(id.as_str());
             office.operations.report(asked.user(), only)
         };
         let (server, time) = (self.clone(), asked.settings.operation_time());
@@ -90,12 +91,7 @@ fn task(asked: &Asked, fields: &Fields) -> Result<Task, Failure> {
         ref other => unreachable!("{other:?} is no operation"),
     };
     let target = fields.number("destFolderId").and_then(|id| u64::try_from(id).ok());
-    let conflict = match fields.number("conflictResolveType") {
-        None | Some(0) => Conflict::Skip,
-        Some(1) => Conflict::Overwrite,
-        Some(2) => Conflict::Duplicate,
-        Some(_) => return Err(Failure::Argument(Message::Fixed("conflictResolveType"))),
-    };
+    let conflict = conflict(fields).ok_or(Failure::Argument(Message::Fixed("conflictResolveType")))?;
     let target = match deed {
         Deed::Delete => 0,
         Deed::Move | Deed::Copy => target.ok_or(Failure::Argument(Message::Fixed("destFolderId")))?,
@@ -114,6 +110,17 @@ fn task(asked: &Asked, fields: &Fields) -> Result<Task, Failure> {
         locked: asked.injections.has(Injection::Locked),
         now: dates::to_seconds(asked.now),
     })
+}
+
+/// What to do where a title is taken: a number, or its name, as the vendor's SDK sends it.
+fn conflict(fields: &Fields) -> Option<Conflict> {
+    let name = fields.text("conflictResolveType").map(str::to_lowercase);
+    match (fields.number("conflictResolveType"), name.as_deref()) {
+        (None, None) | (Some(0), _) | (_, Some("skip")) => Some(Conflict::Skip),
+        (Some(1), _) | (_, Some("overwrite")) => Some(Conflict::Overwrite),
+        (Some(2), _) | (_, Some("duplicate")) => Some(Conflict::Duplicate),
+        _ => None,
+    }
 }
 
 impl Office {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::config::{Settings, Storage};
+use super::dates;
 use super::errors::{Failure, Message, NULL_REFERENCE};
 use super::generation::Version;
 use super::journal::Journal;
@@ -55,7 +56,7 @@ impl Office {
     ) -> io::Result<Office> {
         let mut office = Office {
             version,
-            tree: Tree::new(now),
+            tree: Tree::new(dates::to_seconds(now)),
             sessions: BTreeMap::new(),
             tokens: BTreeMap::new(),
             replacers: BTreeSet::new(),

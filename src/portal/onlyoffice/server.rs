@@ -102,6 +102,7 @@ impl Onlyoffice {
         let now = core.clock.now();
         let mut office = Office::load(config.version, &config.settings, records, now)?;
         core.store.sweep(&office.journal.held())?;
+        office.tree.keep_sections(&mut office.journal);
         let (changes, garbage) = office.journal.take();
         // Nobody waits: what a start changes, the next start would change again.
         drop(core.store.submit(changes, garbage));

@@ -105,6 +105,11 @@ impl Tree {
         tree
     }
 
+    /// Notes the sections, so that they look the same after a restart.
+    pub(super) fn keep_sections(&self, journal: &mut Journal) {
+        self.folders_in(0).for_each(|folder| journal.put(folder_key(folder.id), folder));
+    }
+
     /// A folder from the disk.
     pub(super) fn insert_folder(&mut self, folder: Folder) {
         self.last_id = self.last_id.max(folder.id);
