@@ -51,7 +51,7 @@ async fn control(served: &Served, request: Request) -> Result<Value, Refused> {
     let done = json!({"done": true});
     match (&parts.method, what) {
         (&Method::GET, "state") => {
-            let state = core.state(protocol.state()).await;
+            let state = core.state(protocol.as_ref()).await;
             let state = state.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
             serde_json::to_value(state).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }

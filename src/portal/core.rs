@@ -18,6 +18,9 @@ use super::state::{Digests, PortalState, ServiceState};
 use super::store::Store;
 use super::violations::Violations;
 
+/// How often the state is taken anew when files go away meanwhile; more than a client removes in that time.
+const STATE_ATTEMPTS: u32 = 50;
+
 /// The shared things of one portal.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -51,7 +54,18 @@ impl Core {
     }
 
     /// Everything that is known, digests included.
-    pub(super) async fn state(&self, service: ServiceState) -> io::Result<PortalState> {
+    pub(super) async fn state(&self, protocol: &dyn Protocol) -> io::Result<PortalState> {
+        for _ in 1..STATE_ATTEMPTS {
+            match self.digested(protocol.state()).await {
+                // A file was removed while its bytes were looked at: what there is now is something else.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+        }
+        self.digested(protocol.state()).await
+    }
+
+    async fn digested(&self, service: ServiceState) -> io::Result<PortalState> {
         let mut files = Vec::with_capacity(service.files.len());
         for (mut file, content) in service.files {
             file.sha256 = self.digests.of(&self.store, &content).await?;

@@ -124,9 +124,9 @@ impl Portal {
     /// The directory cannot be read.
     pub fn state(&self) -> io::Result<PortalState> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let (core, service) = (self.served.core.clone(), self.served.protocol.state());
+        let Served { core, protocol } = self.served.clone();
         // On a thread of its own, because the caller may be inside of a runtime.
-        let answer = std::thread::spawn(move || runtime.block_on(core.state(service))).join();
+        let answer = std::thread::spawn(move || runtime.block_on(core.state(protocol.as_ref()))).join();
         answer.map_err(|_| io::Error::other("the state could not be read"))?
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::control;
 use super::core::{Core, Protocol};
@@ -56,7 +57,7 @@ async fn answer(
     let body = body.expect("only an answer takes the body away");
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(trouble.injections());
-    let answer = protocol.answer(request).await;
+    let answer = finish(&protocol, request).await;
     if let Some(other) = trouble.strike(When::After, &mut None).await {
         protocol.answer_lost(answer.extensions());
         return other;
@@ -66,6 +67,23 @@ async fn answer(
     }
     protocol.answer_lost(answer.extensions());
     cut(answer, &trouble)
+}
+
+/// The service's answer. It works to the end even when the client goes away meanwhile, as the real ones do.
+async fn finish(protocol: &Arc<dyn Protocol>, request: Request) -> Response {
+    let (sender, receiver) = oneshot::channel();
+    let protocol = protocol.clone();
+    tokio::spawn(async move {
+        let answer = protocol.answer(request).await;
+        if let Err(unsent) = sender.send(answer) {
+            protocol.answer_lost(unsent.extensions());
+        }
+    });
+    receiver.await.unwrap_or_else(|_| {
+        let mut answer = Response::default();
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        answer
+    })
 }
 
 /// The answer with a body that will be cut. Its length is announced first, or nobody would see that it was.
