@@ -74,7 +74,7 @@ enum Command {
     Mount(MountArgs),
     /// Connect to a remote and tell account, rights and limits
     Check(check::CheckArgs),
-    /// Run a server that speaks the protocol of a service, to try and to develop without an account
+    /// Run a server that speaks the protocol of a service, for trials and tests
     Portal(portal::PortalArgs),
 }
 

@@ -128,10 +128,10 @@ impl Protocol for Onlyoffice {
     }
 
     fn answer_lost(&self, extensions: &Extensions) {
-        if let Some(Doubt(session)) = extensions.get() {
-            if let Some(session) = self.0.office().sessions.get_mut(session) {
-                session.in_doubt = true;
-            }
+        if let Some(Doubt(session)) = extensions.get()
+            && let Some(session) = self.0.office().sessions.get_mut(session)
+        {
+            session.in_doubt = true;
         }
     }
 

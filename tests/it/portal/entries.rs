@@ -214,8 +214,9 @@ fn titles_that_are_taken_are_skipped_overwritten_or_doubled() {
         let folder = make_folder(&site, MY, "target");
         let session = site.open_with(json!({"fileName": "A.bin", "fileSize": 6, "relativePath": "target"}));
         site.put(&session, b"second").data(201);
-        let other = site.state().files.iter().map(|file| file.id.clone()).find(|id| *id != made["id"].to_string());
-        let rename = format!("/api/2.0/files/file/{}", other.unwrap());
+        let first = made["id"].to_string();
+        let other = site.state().files.into_iter().find(|file| file.id != first).unwrap();
+        let rename = format!("/api/2.0/files/file/{}", other.id);
         site.call("PUT", &rename, json!({"title": "a.bin"})).response(200);
         let body =
             json!({"fileIds": [made["id"].to_string()], "destFolderId": folder, "conflictResolveType": conflict});
