@@ -101,6 +101,9 @@ pub(super) trait Protocol: Send + Sync + 'static {
     /// The answer with these extensions never reached, or will not reach, the client.
     fn answer_lost(&self, extensions: &Extensions);
 
+    /// A request was swallowed whole: the client cannot know whether it was applied.
+    fn request_lost(&self, method: &Method, uri: &Uri);
+
     /// What there is.
     fn state(&self) -> ServiceState;
 

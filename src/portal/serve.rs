@@ -51,6 +51,10 @@ async fn answer(
     let trouble = Trouble { plan: core.faults.plan(kind), wire, stopping: core.stopping.clone() };
     let (parts, body) = request.into_parts();
     let mut body = Some(trouble.request_body(body));
+    // Before the wait that a silence is.
+    if trouble.swallows_request() {
+        protocol.request_lost(&parts.method, &parts.uri);
+    }
     if let Some(answer) = trouble.strike(When::Before, &mut body).await {
         return answer;
     }

@@ -64,6 +64,16 @@ impl Trouble {
         None
     }
 
+    /// Whether the client will not know that nothing of its request was applied: it gets no answer, or one that a proxy
+    /// gives when it does not know either. A limiter's answer, and a body that was cut, are clear.
+    pub(in super::super) fn swallows_request(&self) -> bool {
+        self.plan.iter().any(|fault| match fault {
+            Fault::Drop { when: When::Before, .. } => true,
+            Fault::Answer { when: When::Before, status, .. } => matches!(status, 500 | 502 | 504),
+            _ => false,
+        })
+    }
+
     /// The request's body as the service will see it.
     pub(in super::super) fn request_body(&self, body: Body) -> Body {
         let cut = self.plan.iter().find_map(|fault| match fault {
@@ -215,6 +225,14 @@ mod tests {
         assert!(futures_util::poll!(silent.as_mut()).is_pending());
         stopping.cancel();
         assert!(silent.await.is_some());
+    }
+
+    #[test]
+    fn a_limiter_is_clear_and_a_gateway_is_not() {
+        let answer = |status| Fault::Answer { when: When::Before, status, retry_after_s: None, body: String::new() };
+        assert!(trouble(vec![answer(504)]).swallows_request() && !trouble(vec![answer(429)]).swallows_request());
+        assert!(trouble(vec![Fault::Drop { when: When::Before, how: How::Close }]).swallows_request());
+        assert!(!trouble(vec![Fault::CutRequest { at: 1, how: How::Close }]).swallows_request());
     }
 
     #[test]

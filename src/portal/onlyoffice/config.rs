@@ -175,6 +175,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// How long a token is valid, in seconds.
     pub token_life_s: u64,
+    /// Wrong passwords of a user in a minute, before even the right one is refused.
+    pub login_attempts_max: u32,
     /// How long an operation on files takes, in milliseconds.
     pub operation_ms: u64,
     /// Whether the portal is paid for; where not, everything answers 402.
@@ -183,6 +185,8 @@ pub struct Settings {
 
 /// The default of [`Settings::token_life_s`]: a year.
 const TOKEN_LIFE_S: u64 = 365 * 24 * 60 * 60;
+/// The default of [`Settings::login_attempts_max`].
+const LOGIN_ATTEMPTS_MAX: u32 = 5;
 /// The default of [`Settings::operation_ms`]: long enough that a client that does not poll is found out.
 const OPERATION_MS: u64 = 40;
 
@@ -205,6 +209,7 @@ impl Default for Settings {
             extensions: Vec::new(),
             rate_limit: None,
             token_life_s: TOKEN_LIFE_S,
+            login_attempts_max: LOGIN_ATTEMPTS_MAX,
             operation_ms: OPERATION_MS,
             paid: true,
         }

@@ -1,7 +1,7 @@
 //! Everything an ONLYOFFICE portal remembers, in memory and behind one lock: entries, sessions, tokens, operations. It
 //! is loaded from the store's records and tells its journal what changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use serde::de::DeserializeOwned;
@@ -36,6 +36,8 @@ pub(super) struct Office {
     /// Users for whom an upload replaces a file of the same title, where that is a setting.
     pub(super) replacers: BTreeSet<String>,
     pub(super) operations: Operations,
+    /// When wrong passwords came, by user.
+    pub(super) wrong_passwords: HashMap<String, Vec<OffsetDateTime>>,
     /// What sessions left behind on the disk for ever, by session.
     leaks: BTreeMap<String, Content>,
     pub(super) journal: Journal,
@@ -61,6 +63,7 @@ impl Office {
             tokens: BTreeMap::new(),
             replacers: BTreeSet::new(),
             operations: Operations::default(),
+            wrong_passwords: HashMap::new(),
             leaks: BTreeMap::new(),
             journal: Journal::default(),
         };

@@ -13,7 +13,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::auth::{Proof, Who, identify, proof};
-use super::calls::{Call, FolderName, route};
+use super::calls::{Call, FolderName, Step, route};
 use super::config::{Account, OnlyofficeConfig, Settings};
 use super::dto::View;
 use super::envelope::{self, Reply, Style};
@@ -128,10 +128,19 @@ impl Protocol for Onlyoffice {
     }
 
     fn answer_lost(&self, extensions: &Extensions) {
-        if let Some(Doubt(session)) = extensions.get()
-            && let Some(session) = self.0.office().sessions.get_mut(session)
-        {
-            session.in_doubt = true;
+        if let Some(Doubt(session)) = extensions.get() {
+            self.0.doubt(session);
+        }
+    }
+
+    fn request_lost(&self, method: &Method, uri: &Uri) {
+        let query = uri.query().unwrap_or_default();
+        match route(self.0.version, method, uri.path(), query) {
+            Call::Handler(Some(Step::Plain)) => {
+                self.0.doubt(Fields::of_query(query).text("uid").unwrap_or_default());
+            }
+            Call::Step { session, step: Step::Plain } => self.0.doubt(&session),
+            _ => {}
         }
     }
 
@@ -157,6 +166,13 @@ impl Server {
 
     pub(super) fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client of a session cannot know what became of its last chunk without a number.
+    fn doubt(&self, session: &str) {
+        if let Some(session) = self.office().sessions.get_mut(session) {
+            session.in_doubt = true;
+        }
     }
 
     /// Notes a broken rule of the request's kind.

@@ -72,13 +72,18 @@ impl Server {
                 Some(date.ok_or(Failure::Validation { field: "$.createOn", reason })?)
             }
         };
-        let keeps_other = match self.version.has_create_new_if_exist() {
-            true => fields.flag("createNewIfExist").unwrap_or(false),
-            false => !self.office().replacers.contains(asked.user()),
-        };
+        let keeps_other = self.keeps_other(asked, fields);
         let encrypted = fields.flag("encrypted").unwrap_or(false);
         let below = fields.text("relativePath").unwrap_or_default();
         Ok(Order { title, bytes, below, created_on, encrypted, keeps_other })
+    }
+
+    /// Whether a file of the same title stays: a parameter, or, before there was one, a setting of the user.
+    pub(super) fn keeps_other(&self, asked: &Asked, fields: &Fields) -> bool {
+        match self.version.has_create_new_if_exist() {
+            true => fields.flag("createNewIfExist").unwrap_or(false),
+            false => !self.office().replacers.contains(asked.user()),
+        }
     }
 
     pub(super) async fn edit_session(&self, asked: &Asked, file: u64, fields: &Fields) -> Result<Reply, Failure> {

@@ -14,10 +14,13 @@ use super::server::{Asked, Server};
 /// Characters of a token; those of real portals are longer and mean something to the server alone.
 const TOKEN_LENGTH: usize = 64;
 
+/// How long a wrong password counts.
+const ATTEMPTS_COUNT_FOR: time::Duration = time::Duration::MINUTE;
+
 impl Server {
     /// With a name and a password.
     pub(super) async fn sign_in(&self, asked: &Asked, fields: &Fields) -> Result<Reply, Failure> {
-        let account = self.account(fields)?;
+        let account = self.account(asked, fields)?;
         if account.second_factor.is_some() {
             return Ok(Reply::of(json!({"tfa": true, "confirmUrl": format!("{}/confirm", asked.base)})));
         }
@@ -26,7 +29,7 @@ impl Server {
 
     /// With the code of the second factor, and the name and password again.
     pub(super) async fn sign_in_again(&self, asked: &Asked, fields: &Fields, code: &str) -> Result<Reply, Failure> {
-        let account = self.account(fields)?;
+        let account = self.account(asked, fields)?;
         if account.second_factor.as_deref() != Some(code) {
             return Err(Failure::Authentication);
         }
@@ -41,12 +44,23 @@ impl Server {
         Ok(Reply::of(Value::Null))
     }
 
-    fn account(&self, fields: &Fields) -> Result<Account, Failure> {
+    /// The account, unless there were too many wrong passwords a moment ago: then a right one is refused, too.
+    fn account(&self, asked: &Asked, fields: &Fields) -> Result<Account, Failure> {
         let missing = Failure::Argument(Message::Fixed("userName"));
         let (Some(name), Some(password)) = (fields.text("userName"), fields.text("password")) else {
             return Err(missing);
         };
-        auth::sign_in(&self.accounts, name, password).cloned().ok_or(Failure::Authentication)
+        let mut office = self.office();
+        let attempts = office.wrong_passwords.entry(name.to_lowercase()).or_default();
+        attempts.retain(|then| asked.now - *then < ATTEMPTS_COUNT_FOR);
+        if attempts.len() >= asked.settings.login_attempts_max as usize {
+            return Err(Failure::Security(Message::Fixed("Login Fail. Too many attempts")));
+        }
+        let account = auth::sign_in(&self.accounts, name, password).cloned();
+        if account.is_none() {
+            attempts.push(asked.now);
+        }
+        account.ok_or(Failure::Authentication)
     }
 
     async fn issue(&self, asked: &Asked, fields: &Fields, account: &Account) -> Result<Reply, Failure> {

@@ -25,6 +25,14 @@ use crate::portal::store::{Content, Segment};
 /// The largest file in one request.
 const WHOLE_BYTES_MAX: u64 = 100 << 20;
 
+/// Where a new file goes.
+struct Place<'a> {
+    folder: u64,
+    title: &'a str,
+    /// Whether a file of the same title stays beside it.
+    keeps_other: bool,
+}
+
 impl Server {
     /// `files/{folder}/upload` and `insert`.
     pub(super) async fn upload_whole(
@@ -36,7 +44,9 @@ impl Server {
         let folder = folder_id(folder).ok_or(Failure::FolderMissing)?;
         let (title, content) = self.receive_whole(asked, body).await?;
         let title = asked.query.text("title").map(str::to_owned).or(title).unwrap_or_default();
-        let id = self.change(|office| office.add_whole(asked, folder, &title, content)).await??;
+        let keeps_other = self.keeps_other(asked, &asked.query);
+        let place = Place { folder, title: &title, keeps_other };
+        let id = self.change(|office| office.add_whole(asked, &place, content)).await??;
         self.whole_reply(asked, id)
     }
 
@@ -99,30 +109,35 @@ impl Server {
 
 impl Office {
     /// The blob belongs to the portal from here on, whatever the answer.
-    fn add_whole(&mut self, asked: &Asked, folder: u64, title: &str, segment: Segment) -> Result<u64, Failure> {
+    fn add_whole(&mut self, asked: &Asked, place: &Place<'_>, segment: Segment) -> Result<u64, Failure> {
         self.journal.hold_one(&segment);
-        let added = self.try_add_whole(asked, folder, title, segment);
+        let added = self.try_add_whole(asked, place, segment);
         if added.is_err() {
             self.journal.release_one(&segment);
         }
         added
     }
 
-    fn try_add_whole(&mut self, asked: &Asked, folder: u64, title: &str, segment: Segment) -> Result<u64, Failure> {
+    fn try_add_whole(&mut self, asked: &Asked, place: &Place<'_>, segment: Segment) -> Result<u64, Failure> {
         self.check_whole(segment, &asked.moment())?;
-        if self.tree.folder(folder).is_none() {
+        if self.tree.folder(place.folder).is_none() {
             return Err(Failure::FolderMissing);
         }
-        self.check_create(asked, folder)?;
-        let title = titles::sanitize(title);
+        self.check_create(asked, place.folder)?;
+        let title = titles::sanitize(place.title);
         if title.is_empty() {
             return Err(Failure::Argument(Message::Fixed("title")));
+        }
+        let other = self.tree.file_titled(place.folder, &title, asked.settings.collation);
+        if let Some(id) = other.filter(|file| !place.keeps_other && self.may_edit(asked, file)).map(|file| file.id) {
+            self.add_revision(id, segment, asked);
+            return Ok(id);
         }
         let now = dates::to_seconds(asked.now);
         let id = self.tree.next_id(&mut self.journal);
         let content = Content(vec![segment]);
         let revisions = vec![Revision { version: 1, bytes: segment.bytes, content, updated: now }];
-        let title = titles::saved(&title);
+        let (title, folder) = (titles::saved(&title), place.folder);
         let file = File { id, folder, title, created: now, locked_by: None, encrypted: false, revisions };
         self.tree.add_file(file, &mut self.journal);
         Ok(id)
@@ -138,6 +153,11 @@ impl Office {
             self.journal.release_one(&segment);
             return checked;
         }
+        self.add_revision(id, segment, asked);
+        Ok(())
+    }
+
+    fn add_revision(&mut self, id: u64, segment: Segment, asked: &Asked) {
         let now = dates::to_seconds(asked.now);
         self.tree.change_file(id, &mut self.journal, |file, _| {
             let version = file.current().version + 1;
@@ -145,7 +165,6 @@ impl Office {
             file.title = titles::saved(&file.title);
             file.revisions.push(Revision { version, bytes: segment.bytes, content, updated: now });
         });
-        Ok(())
     }
 
     fn check_whole(&self, segment: Segment, moment: &Moment<'_>) -> Result<(), Failure> {

@@ -47,6 +47,20 @@ fn signing_in_tells_when_it_ends() {
 }
 
 #[test]
+fn too_many_wrong_passwords_lock_the_account_for_a_moment() {
+    let site = Site::new(Generation::G3);
+    let try_with = |password: &str| {
+        let body = json!({"userName": USER, "password": password});
+        Request::new("POST", "/api/2.0/authentication").json(&body).send(site.address).unwrap().status
+    };
+    let statuses: Vec<u16> = (0..6).map(|_| try_with("wrong")).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 403]);
+    assert_eq!(try_with(PASSWORD), 403);
+    site.portal.advance(std::time::Duration::from_secs(61));
+    assert_eq!(try_with(PASSWORD), 200);
+}
+
+#[test]
 fn a_second_factor_is_asked_for() {
     let mut config = OnlyofficeConfig::new(Generation::G3);
     config.accounts.push(Account { second_factor: Some("123456".into()), ..Account::new("two@portal.test", "two") });

@@ -157,6 +157,25 @@ fn a_chunk_after_a_lost_answer_is_noted_and_finishes_early() {
 }
 
 #[test]
+fn a_client_cannot_know_that_nothing_was_applied() {
+    let bytes = noise(2 * C);
+    let answer = |status| Fault::Answer { when: When::Before, status, retry_after_s: None, body: String::new() };
+    for generation in ALL {
+        let site = Site::new(generation);
+        let session = site.open("a.bin", bytes.len() as i64);
+        // Refused by a limiter, it may be sent again. A gateway does not know, and a client cannot.
+        site.portal.add_fault(Rule::once("chunk", answer(429)));
+        assert_eq!(site.put(&session, &bytes[..C]).status, 429);
+        site.put(&session, &bytes[..C]).data(200);
+        site.in_order();
+        site.portal.add_fault(Rule::once("chunk", answer(504)));
+        assert_eq!(site.put(&session, &bytes[C..]).status, 504);
+        site.put(&session, &bytes[C..]).data(201);
+        site.violated("it may count twice");
+    }
+}
+
+#[test]
 fn old_generations_may_be_asked_with_512_bytes() {
     let bytes = noise(C + 900);
     let site = Site::new(Generation::G1);
