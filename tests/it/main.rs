@@ -1,9 +1,8 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`,
-//! `unmount`, `daemon`), what a person types (`cli`), one
-//! service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`, `wiki_errors`), the servers
-//! that come along (`portal`), how the sources hang
-//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `unmount`, `daemon`), what a person types (`cli`),
+//! one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`, `wiki_errors`), the
+//! servers that come along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is
+//! true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
