@@ -18,10 +18,11 @@
 //! | [`file`](mod@file)                 | open files; what closing means                        | `service` `upload` `cache` |
 //! | [`tree`]                           | names and inodes, local truth over remote truth       | `service` `upload` `file` |
 //! | [`fs`]                             | FUSE: decode, call, answer                            | `service` `tree` `file`  |
+//! | [`portal`]                         | servers that speak the services' protocols, for tests and trials; share nothing with the clients | |
 //! | [`config`]                         | what was typed, written and set, as values or a refusal |                        |
 //! | [`mod@open`]                       | a configured remote becomes a service                 | `config` `service`       |
 //! | [`mount`]                          | puts a mount together, waits, ends it                 | all of the above         |
-//! | [`cli`]                            | the command line                                      | `config` `open` `mount`  |
+//! | [`cli`]                            | the command line                                      | `config` `open` `mount` `portal` |
 //!
 //! Two rules make the middle thin: the FUSE front knows no service, and a service knows no chunk. What a service can
 //! and cannot do reaches the layers above as a value, [`service::Capability`].
@@ -61,6 +62,7 @@
 //! | `network`      | the runtime: every request to a service, every reply that had to wait; a few more of this name read `/proc` | sockets, timers |
 //! | `spool-io`     | all disk work of the cache                                              | the disk, its mailbox  |
 //! | `coherence`    | tells the kernel to forget pages and names that changed behind its back | the kernel, its mailbox |
+//! | `portal`, `portal-io`, `portal-index` | a portal, where one runs: requests, disk, the log of its records | sockets, the disk |
 //! | main           | starts, waits for a signal or the unmount, drains                       | channels               |
 //!
 //! # Locks
@@ -97,6 +99,7 @@ pub mod http;
 pub mod mount;
 pub mod open;
 pub mod path;
+pub mod portal;
 pub mod ranges;
 pub mod service;
 pub mod spool;

@@ -6,6 +6,7 @@
 
 mod check;
 mod mount;
+mod portal;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -73,6 +74,8 @@ enum Command {
     Mount(MountArgs),
     /// Connect to a remote and tell account, rights and limits
     Check(check::CheckArgs),
+    /// Run a server that speaks the protocol of a service, for trials and tests
+    Portal(portal::PortalArgs),
 }
 
 /// Runs what `arguments` say; the exit code of the process.
@@ -90,6 +93,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Mount(arguments) => mount::run(arguments, &sources),
         Command::Check(arguments) => check::run(&arguments, &sources),
+        Command::Portal(arguments) => portal::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

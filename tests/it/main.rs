@@ -1,8 +1,9 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `unmount`, `daemon`), what a person types
 //! (`cli`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
-//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), how the sources hang
-//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), the servers that come
+//! along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`,
+//! `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -16,6 +17,7 @@ mod files;
 mod killed;
 mod mediawiki;
 mod names;
+mod portal;
 mod pressure;
 mod races;
 mod support;

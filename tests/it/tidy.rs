@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Which layer may use which. Everyone may use `error`, `path` and `ranges`; `mount` and `cli` put things together.
-const USES: [(&str, &[&str]); 12] = [
+const USES: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("path", &[]),
     ("ranges", &[]),
@@ -22,6 +22,7 @@ const USES: [(&str, &[&str]); 12] = [
     ("tree", &["service", "upload", "file"]),
     ("fs", &["service", "tree", "file"]),
     ("config", &[]),
+    ("portal", &[]),
 ];
 
 /// Libraries and the places that may use them.

@@ -1,0 +1,115 @@
+//! `uploadfs portal`: a server that speaks a service's protocol, alone, for developing and trying without an account.
+//! What it answers is in `portal`.
+
+use std::fmt;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::portal::onlyoffice::{API_KEY, Generation, OnlyofficeConfig, PASSWORD, USER, Version};
+use crate::portal::{Portal, PortalConfig, ServiceConfig};
+
+/// The services, as they are typed.
+const SERVICES: &str = "onlyoffice, onlyoffice-g0 to -g3, or onlyoffice-VERSION";
+
+/// What is typed after `portal`.
+#[derive(Args, Debug)]
+pub(super) struct PortalArgs {
+    /// What the portal speaks: onlyoffice (the newest generation), onlyoffice-g0 to -g3, or a version, as in
+    /// onlyoffice-3.6.1
+    #[arg(long, value_name = "SERVICE")]
+    service: Spoken,
+    /// The port on 127.0.0.1; 0 takes any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// The directory to keep files in, for one portal at a time
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+}
+
+/// A service and its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spoken(Version);
+
+impl FromStr for Spoken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Spoken, String> {
+        let refusal = || format!("not a service that can be spoken: there are {SERVICES}");
+        let rest = text.strip_prefix("onlyoffice").ok_or_else(refusal)?;
+        let version = match rest {
+            "" | "-g3" => Generation::G3.version(),
+            "-g2" => Generation::G2.version(),
+            "-g1" => Generation::G1.version(),
+            "-g0" => Generation::G0.version(),
+            _ => rest.strip_prefix('-').and_then(|version| version.parse().ok()).ok_or_else(refusal)?,
+        };
+        Ok(Spoken(version))
+    }
+}
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "onlyoffice {}", self.0)
+    }
+}
+
+pub(super) fn run(arguments: PortalArgs) -> anyhow::Result<()> {
+    let config = PortalConfig {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)),
+        ..PortalConfig::new(
+            &arguments.store,
+            ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(arguments.service.0)),
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    // Before it is announced, so that nobody ends it in between.
+    let (mut interrupt, mut terminate) = runtime.block_on(async {
+        let handler = |kind| signal(kind).context("no signal handler");
+        anyhow::Ok((handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?))
+    })?;
+    let portal = Portal::start(config)
+        .with_context(|| format!("no portal on port {} in {}", arguments.port, arguments.store.display()))?;
+    announce(&portal, arguments.service)?;
+    runtime.block_on(async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    portal.stop();
+    Ok(())
+}
+
+/// What somebody needs to use it. The account is everybody's: the portal listens on loopback.
+fn announce(portal: &Portal, service: Spoken) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let url = portal.url();
+    writeln!(stdout, "service: {service}")
+        .and_then(|()| writeln!(stdout, "url: {url}"))
+        .and_then(|()| writeln!(stdout, "account: {USER}, password {PASSWORD}, key {API_KEY}"))
+        .and_then(|()| writeln!(stdout, "state: {url}/.portal/state"))
+        .and_then(|()| stdout.flush())
+        .context("stdout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_name_with_a_generation_or_a_version() {
+        let spoken = |text: &str| text.parse::<Spoken>().map(|spoken| spoken.to_string());
+        assert_eq!(spoken("onlyoffice"), Ok(format!("onlyoffice {}", Generation::G3.version())));
+        assert_eq!(spoken("onlyoffice-g0"), Ok(format!("onlyoffice {}", Generation::G0.version())));
+        assert_eq!(spoken("onlyoffice-3.6.1"), Ok("onlyoffice 3.6.1".to_owned()));
+        for wrong in ["", "onlyoffice-", "onlyoffice-g9", "onlyofficeg1", "office"] {
+            assert!(spoken(wrong).unwrap_err().contains("onlyoffice-g0"), "{wrong}");
+        }
+    }
+}
