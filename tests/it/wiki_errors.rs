@@ -58,7 +58,7 @@ async fn each_refusal_of_the_wiki_has_its_errno_and_its_advice() {
     fs::write(daemon.local("large.txt"), &text).unwrap();
     for (trouble, errno, advice) in [
         ("uploaddisabled", "Read-only file system", "uploads are switched off"),
-        ("no-upload-right", "Permission denied", "ask an administrator of the wiki for the right"),
+        ("no-upload-right", "Permission denied", "the account needs the right `upload`"),
         ("blocked", "Permission denied", "the account is blocked"),
         ("abusefilter", "Operation not permitted", "a filter of the wiki forbids this"),
         ("max-3m", "File too large", "larger than the wiki"),
