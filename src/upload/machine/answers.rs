@@ -16,6 +16,10 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The longest wait while the service says that it is at work: the answer is near, and a person waits for it.
 const UNKNOWN_WAIT_MAX: Duration = Duration::from_secs(3);
 
+/// So many answers of "still at work" cost as much patience as one try, and so many count, however long the work may take.
+const UNKNOWNS_PER_TRY: u32 = 3;
+pub(super) const UNKNOWNS_COUNTED: u32 = 6;
+
 impl Machine {
     pub(super) fn began(&mut self, result: Result<Begun>, out: &mut Vec<Action>) {
         let Stage::Opening { cut, total } = std::mem::replace(&mut self.stage, Stage::Idle) else {
@@ -99,7 +103,9 @@ impl Machine {
     pub(super) fn probed(&mut self, result: Result<Progress>, out: &mut Vec<Action>) {
         self.stage = Stage::Probing { asked: false };
         if !matches!(result, Ok(Progress::Unknown)) {
-            self.unknowns = 0;
+            // Whoever waited for the end of a doubt has waited as long as for several tries. What comes of it may be
+            // progress; if not, there is an end after about half a minute all the same.
+            self.tries += std::mem::take(&mut self.unknowns).min(UNKNOWNS_COUNTED) / UNKNOWNS_PER_TRY;
         }
         match result {
             Ok(Progress::Finished(node)) => self.committed(node, out),

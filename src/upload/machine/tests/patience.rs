@@ -1,6 +1,7 @@
 //! How long the machine waits: for a service that is still at work, and for one that is not there.
 
 use super::*;
+use crate::upload::machine::answers::UNKNOWNS_COUNTED;
 use crate::upload::machine::{TRIES_MAX, UNKNOWNS_MAX};
 
 /// A machine whose one whole upload is in doubt.
@@ -34,6 +35,33 @@ fn a_service_that_says_it_is_at_work_is_waited_for() {
     let actions = probed(&mut machine, Ok(Progress::Finished(node(1))));
     assert!(matches!(actions[..], [Action::Committed { .. }]), "{actions:?}");
     assert!(!machine.is_dirty());
+}
+
+/// A network that loses every publication: each time the service is asked until it cannot be at work any more.
+#[test]
+fn doubts_that_end_in_nothing_have_an_end() {
+    let mut machine = in_doubt();
+    let mut sent = 1;
+    loop {
+        for _ in 0..UNKNOWNS_COUNTED {
+            let actions = probed(&mut machine, Ok(Progress::Unknown));
+            assert!(matches!(actions[..], [Action::Probe { .. }]), "{actions:?}");
+        }
+        let actions = probed(&mut machine, Ok(Progress::Gone));
+        assert!(matches!(actions[..], [Action::Whole { .. }]), "{actions:?}");
+        sent += 1;
+        let silence = Error::new(Kind::Timeout, "test", "silence").retry(Retry::AskFirst);
+        let mut actions = machine.on(Event::Finished { result: Err(silence) });
+        if matches!(actions[..], [Action::Wait { .. }]) {
+            actions = machine.on(Event::Again);
+        }
+        match &actions[..] {
+            [Action::Probe { .. }] => {}
+            [Action::Failed { error, .. }] if error.kind == Kind::Timeout => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(sent, 4);
 }
 
 #[test]
