@@ -29,8 +29,8 @@
 //!
 //! # The life of a write
 //!
-//! 1. `create` asks the service whether it would take the name ([`service::Service::admit`]) and makes an entry
-//!    in the tree. Nothing is sent. Opening makes a [`file::Handle`] that remembers the process.
+//! 1. `create` asks the service whether this account may write the file ([`service::Service::admit`]) and makes an
+//!    entry in the tree. No byte of the file is sent. Opening makes a [`file::Handle`] that remembers the process.
 //! 2. `write` checks the largest size the service takes, then, under the upload's lock, copies into chunks
 //!    ([`cache::CachedContent`]) and tells the machine ([`upload::machine`]) as one step. If there is no room, or a
 //!    commit is under way, the rest of the request waits in a task, with its reply; the FUSE thread goes on.
