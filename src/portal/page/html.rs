@@ -49,7 +49,7 @@ fn file(file: &Entry) -> String {
         "<li id=\"file-{id}\">\
          <a href=\"{PREFIX}files/{id}\"><span class=\"unseen\">Download </span><bdi>{title}</bdi></a>\
          <span class=\"folder\"><span class=\"unseen\"> in </span><bdi>{folder}</bdi></span>\
-         <span class=\"facts\">{} · <time datetime=\"{}\">{}</time>{notes}</span></li>\n",
+         <span class=\"facts\">{} · <time datetime=\"{}\">{}</time>{notes}</span></li>",
         escaped(&file.size),
         escaped(program),
         escaped(people),
@@ -64,7 +64,7 @@ fn upload(upload: &Upload) -> String {
     format!(
         "<li id=\"upload-{id}\"><span id=\"title-{id}\" class=\"title\"><bdi>{title}</bdi></span>\
          <progress aria-labelledby=\"title-{id}\"{}></progress>\
-         <span class=\"facts\">{}</span></li>\n",
+         <span class=\"facts\">{}</span></li>",
         bar.unwrap_or_default(),
         escaped(&upload.progress),
     )
