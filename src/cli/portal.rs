@@ -88,14 +88,17 @@ pub(super) fn run(arguments: PortalArgs) -> anyhow::Result<()> {
 
 /// What somebody needs to use it. The account is everybody's: the portal listens on loopback.
 fn announce(portal: &Portal, service: Spoken) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
     let url = portal.url();
-    writeln!(stdout, "service: {service}")
-        .and_then(|()| writeln!(stdout, "url: {url}"))
-        .and_then(|()| writeln!(stdout, "account: {USER}, password {PASSWORD}, key {API_KEY}"))
-        .and_then(|()| writeln!(stdout, "state: {url}/.portal/state"))
-        .and_then(|()| stdout.flush())
-        .context("stdout")
+    let text = format!(
+        "service: {service}\n\
+         url: {url}\n\
+         account: {USER}, password {PASSWORD}, key {API_KEY}\n\
+         state: {url}/.portal/state\n\
+         page: {url}/.portal/\n"
+    );
+    // At once, so that a reader that has what it wants may close the pipe.
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The control address, `/.portal/`: state, faults, line, clock and settings over HTTP, for tests that run the portal as
-//! a process of its own. It has no password: the portal is for loopback.
+//! a process of its own; and the page for people. It has no password: the portal is for loopback. What a browser may
+//! make of its answers is said in their headers, and it answers to the names of this machine only.
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,15 +13,19 @@ use serde_json::{Value, json};
 use super::faults::{Random, Rule};
 use super::link::Link;
 use super::serve::Served;
+use super::{host, page};
 
 /// Where the control address begins. No service has such a path.
-const PREFIX: &str = "/.portal/";
+pub(super) const PREFIX: &str = "/.portal/";
+
+/// What a browser may do with an answer that says nothing else: nothing.
+const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 /// A script of faults is small.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn is_control(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
 }
 
 /// The body of `POST clock`.
@@ -34,7 +39,29 @@ struct Advance {
 struct Refused(StatusCode, String);
 
 pub(super) async fn answer(served: &Served, request: Request) -> Response {
-    let (status, value) = match control(served, request).await {
+    let mut answer = if !host::is_this_machine(&request) {
+        json_of(Err(Refused(StatusCode::MISDIRECTED_REQUEST, "this is not the name of this machine".into())))
+    } else if let Some(part) = page::part(request.uri().path()) {
+        page::answer(served, part, &request)
+    } else {
+        json_of(control(served, request).await)
+    };
+    let headers = answer.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_CONTENT));
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Another site's page may not even show it as a picture.
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn json_of(result: Result<Value, Refused>) -> Response {
+    let (status, value) = match result {
         Ok(value) => (StatusCode::OK, value),
         Err(Refused(status, reason)) => (status, json!({"error": reason})),
     };

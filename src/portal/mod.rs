@@ -7,7 +7,7 @@
 //!
 //! **Parts.** [`faults`], [`link`], the store, the clock, the state and the violations know no service. A service is a
 //! folder ([`onlyoffice`]) that implements one trait. A request passes the line, the faults, the service, and the
-//! faults again; the control address `/.portal/` lies beside all of it.
+//! faults again; the control address `/.portal/` lies beside all of it, and what it has for people is in `page`.
 //!
 //! **Order and concurrency.** A portal has a thread and a runtime of its own, so that tests may block. Bodies stream to
 //! disk; a service's lock is held for memory work only. **Failure.** A disk that fails is the service's own 500.
@@ -17,9 +17,11 @@ mod clock;
 mod control;
 mod core;
 pub mod faults;
+mod host;
 pub mod link;
 mod multipart;
 pub mod onlyoffice;
+mod page;
 mod serve;
 mod state;
 mod store;

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::store::{Content, Store};
 use super::violations::Violation;
@@ -44,6 +45,9 @@ pub struct FileState {
     pub stored_bytes: u64,
     /// How many versions there are.
     pub versions: usize,
+    /// When the newest version was made, by the portal's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated: OffsetDateTime,
     /// Of the bytes that are there, in hexadecimal.
     pub sha256: String,
 }
@@ -61,12 +65,15 @@ pub struct SessionState {
     pub bytes_held: u64,
     /// How many files or versions it has made; a session that has made one may stay until it expires.
     pub commits: u64,
+    /// Whether its client gave it up, and the server could not.
+    pub abandoned: bool,
 }
 
 /// What a service knows by heart; the digests are added by [`Digests`].
 #[derive(Debug, Default)]
 pub(super) struct ServiceState {
     pub(super) service: String,
+    /// In the order of their making.
     pub(super) files: Vec<(FileState, Content)>,
     pub(super) folders: Vec<String>,
     pub(super) sessions: Vec<SessionState>,

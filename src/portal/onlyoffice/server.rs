@@ -353,6 +353,7 @@ impl Server {
                 bytes: current.bytes,
                 stored_bytes: current.content.bytes(),
                 versions: file.revisions.len(),
+                updated: current.updated,
                 sha256: String::new(),
             };
             (state, current.content.clone())
@@ -363,6 +364,7 @@ impl Server {
             bytes_total: session.total,
             bytes_held: session.held_bytes(),
             commits: session.commits,
+            abandoned: session.abandoned,
         };
         let mut folders: Vec<String> =
             office.tree.folders().filter(|folder| folder.parent != 0).map(|folder| path(folder.id)).collect();

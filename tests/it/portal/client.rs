@@ -58,7 +58,10 @@ impl Request {
 
     /// Everything that goes over the wire.
     fn bytes(&self, address: SocketAddr) -> Vec<u8> {
-        let mut head = format!("{}\r\nHost: {address}\r\nConnection: close\r\n", self.line);
+        let mut head = format!("{}\r\nConnection: close\r\n", self.line);
+        if self.headers.iter().all(|(name, _)| name != "Host") {
+            head.push_str(&format!("Host: {address}\r\n"));
+        }
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

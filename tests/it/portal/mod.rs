@@ -2,6 +2,7 @@
 //! knows nothing. Each module has the rows of one part of the protocol.
 
 mod auth;
+mod browser;
 mod chunks;
 mod client;
 mod curl;
@@ -10,6 +11,7 @@ mod envelopes;
 mod faults;
 mod lifetimes;
 mod numbered;
+mod page;
 mod process;
 mod reading;
 mod sdk;

@@ -24,7 +24,7 @@ impl Process {
         command.args(["portal", "--service", service, "--port", "0", "--store"]).arg(store);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let said: Vec<String> =
-            BufReader::new(child.stdout.take().unwrap()).lines().take(4).map(Result::unwrap).collect();
+            BufReader::new(child.stdout.take().unwrap()).lines().take(5).map(Result::unwrap).collect();
         let address = said[1].strip_prefix("url: http://").unwrap().parse().unwrap();
         Process { child, address, said }
     }
@@ -74,6 +74,7 @@ fn it_says_how_it_can_be_used_and_ends_when_asked() {
             assert!(process.said[2].contains(word), "{:?}", process.said);
         }
         assert!(process.said[3].ends_with("/.portal/state"));
+        assert_eq!(process.said[4], format!("page: http://{}/.portal/", process.address));
         assert!(process.end(signal));
     }
 }
