@@ -23,8 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cache::{Cache, CacheConfig, Usage};
 use crate::config::{MountOptions, Place, Refusal};
-use crate::file::{Files, FilesConfig};
 use crate::file::process::{Device, fuse_is_mounted_on};
+use crate::file::{Files, FilesConfig};
 use crate::fs::Fs;
 use crate::service::Service;
 use crate::tree::{Defaults, Tree};

@@ -290,7 +290,7 @@ impl File {
             let mut state = self.state();
             state.parked = None;
             state.opened += 1;
-            state.expectation = self.from_nothing();
+            state.expectation = self.expect_of_nothing();
         }
         Ok(handle)
     }

@@ -25,8 +25,8 @@ use crate::service::SizePolicy;
 /// written what it has read: the later ones see it.
 const LOOKS_MAX: u32 = 3;
 
-/// By how much the file has grown when the writer is looked at again: 1 MiB, 8 MiB, 64 MiB. Past that, a promise would
-/// come too late to be worth much.
+/// By how much the file has grown when the writer is looked at again: the looks are at about 1, 8 and 64 MiB. Past that,
+/// a promise would come too late to be worth much.
 const LOOK_GROWTH: u64 = 8;
 
 /// How long a look may take, before it is about a source that hangs.
@@ -92,7 +92,7 @@ impl Expectation {
 
 impl File {
     /// What is expected of a file that has just been made, or cut to nothing.
-    pub(super) fn from_nothing(&self) -> Expectation {
+    pub(super) fn expect_of_nothing(&self) -> Expectation {
         let service = self.files.uploads.service();
         match service.capability().policy {
             SizePolicy::Declared(rules) if self.files.config.size_promise => {
@@ -106,7 +106,7 @@ impl File {
     /// A program has given the file the size `sizes.end`; it had `sizes.start`.
     pub(super) fn expect_resized(&self, state: &mut State, sizes: Range<u64>) {
         if sizes.end == 0 {
-            state.expectation = self.from_nothing();
+            state.expectation = self.expect_of_nothing();
         } else if state.expectation.resized(&sizes) {
             self.promise(sizes.end);
         }
