@@ -525,25 +525,15 @@ impl Filesystem for Fs {
     fn fallocate(
         &self,
         _request: &Request,
-        ino: INodeNo,
+        _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let handle = opened!(self, fh, reply);
-        match mode {
-            0 => self.spawn(async move |front| match handle.file().allocate(offset.saturating_add(length)).await {
-                Ok(()) => reply.ok(),
-                Err(error) => refuse!(front, reply, "allocate", ino.0, error),
-            }),
-            // Nothing changes that a program could see, and it says nothing about the size: rsync asks for one byte
-            // more or less than it will write.
-            libc::FALLOC_FL_KEEP_SIZE => reply.ok(),
-            // Holes and shifted ranges: programs write zeros instead.
-            _ => reply.error(Errno::EOPNOTSUPP),
-        }
+        let (handle, end) = (opened!(self, fh, reply), offset.saturating_add(length));
+        self.spawn(async move |front| front.allocate(&handle, mode, end, reply).await);
     }
 
     refused_operations!();
