@@ -262,7 +262,7 @@ impl Tree {
         self.file(ino)
     }
 
-    /// Whether the file of an inode may be written; see [`Service::admit`](crate::service::Service::admit).
+    /// Whether the file of an inode may be written; see [`Service::admit`].
     ///
     /// # Errors
     /// What the service has against it.
