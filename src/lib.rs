@@ -35,7 +35,8 @@
 //!    ([`cache::CachedContent`]) and tells the machine ([`upload::machine`]) as one step. If there is no room, or a
 //!    commit is under way, the rest of the request waits in a task, with its reply; the FUSE thread goes on.
 //! 3. The machine opens a session when more than `open_after` bytes were written, or [`upload::AGE`] after the first
-//!    one, if the service can take parts before it knows the size ([`service::SizePolicy`]). The planner
+//!    one, if the service can take parts before it knows the size ([`service::SizePolicy`]), or the size is promised: set by
+//!    the program, or that of the file it copies (`file/promise.rs`). The planner
 //!    ([`upload::plan`]) cuts what is written without a gap into parts by the service's [`service::PartRules`].
 //! 4. The driver ([`upload::driver`]) makes one task per request. A part is a [`service::Payload`]: a range that is
 //!    read from [`upload::Source`] while it is sent, out of the cache, the spool, or the service's old version.

@@ -23,8 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cache::{Cache, CacheConfig, Usage};
 use crate::config::{MountOptions, Place, Refusal};
-use crate::file::Files;
 use crate::file::process::{Device, fuse_is_mounted_on};
+use crate::file::{Files, FilesConfig};
 use crate::fs::Fs;
 use crate::service::Service;
 use crate::tree::{Defaults, Tree};
@@ -115,7 +115,8 @@ impl Mount {
         })?;
         let kind = service.kind();
         let uploads = Uploads::new(service, runtime.handle().clone());
-        let files = Files::new(uploads.clone(), cache, options.close_deadline);
+        let about_files = FilesConfig { close_deadline: options.close_deadline, size_promise: options.size_promise };
+        let files = Files::new(uploads.clone(), cache, about_files);
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
 
         let (ended_sender, ended) = unbounded();
@@ -138,6 +139,11 @@ impl Mount {
     /// What its buffers take.
     pub fn usage(&self) -> Usage {
         self.files.cache().usage()
+    }
+
+    /// How often a writing program was looked at for the size of what it copies.
+    pub fn looks(&self) -> u64 {
+        self.files.looks()
     }
 
     /// Ends the mount: no new files; those that are open may be closed, and commits under way go on, for at most

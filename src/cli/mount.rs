@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::units::{parse_size, parse_time};
+use crate::config::units::{parse_size, parse_switch, parse_time};
 use crate::config::{MountChoices, MountOptions, Refusal, Remote, Sources};
 use crate::mount::{self, check_mount_point};
 use crate::open::open_service;
@@ -51,6 +51,10 @@ pub struct MountArgs {
     /// How long open files and uploads may go on after the unmount; what is left then is lost [default: 90s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "UPLOADFS_MOUNT_DRAIN")]
     drain: Option<Duration>,
+    /// Begin uploads early at services that must know the size first, where the writer announces it (ftruncate,
+    /// fallocate) or copies a file [default: on]
+    #[arg(long, value_name = "on|off", value_parser = parse_switch, env = "UPLOADFS_MOUNT_SIZE_PROMISE")]
+    size_promise: Option<bool>,
     /// Let other users use the mount, by the usual permissions
     #[arg(long)]
     allow_other: bool,
@@ -73,6 +77,7 @@ impl MountArgs {
             close_deadline: self.close_deadline,
             metadata_deadline: self.metadata_deadline,
             drain: self.drain,
+            size_promise: self.size_promise,
             allow_other: self.allow_other,
         };
         let options = MountOptions::resolve(&remote.name, &dir, choices, &sources.environment)?;
@@ -112,7 +117,7 @@ mod tests {
         let path = dir.path().to_str().unwrap();
         let spool = ["--spool", "/var/spool/x", "--spool-max", "2G"];
         let times = ["--dir-cache", "0", "--close-deadline", "2m", "--metadata-deadline", "9s", "--drain", "500ms"];
-        let sizes = ["memory", path, "--memory", "64M", "--chunk", "2MiB", "--allow-other"];
+        let sizes = ["memory", path, "--memory", "64M", "--chunk", "2MiB", "--size-promise", "off", "--allow-other"];
         let (remote, options, at) = resolve(&[&sizes[..], &spool, &times].concat()).unwrap();
         assert_eq!((remote.name.as_str(), at), ("memory", dir.path().canonicalize().unwrap()));
         let expected = MountOptions {
@@ -124,6 +129,7 @@ mod tests {
             close_deadline: Duration::from_secs(120),
             metadata_deadline: Duration::from_secs(9),
             drain: Duration::from_millis(500),
+            size_promise: false,
             allow_other: true,
         };
         assert_eq!(options, expected);
@@ -159,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_none_is_refused() {
-        for wrong in [["--memory", "lots"], ["--drain", "90"], ["--chunk", "1MB"]] {
+        for wrong in [["--memory", "lots"], ["--drain", "90"], ["--chunk", "1MB"], ["--size-promise", "maybe"]] {
             let refused = resolve(&[&["memory", "/tmp"], &wrong[..]].concat()).unwrap_err();
             assert!(refused.contains(wrong[0]) && refused.contains("is not a"), "{refused}");
         }

@@ -26,6 +26,8 @@ pub mod defaults {
     pub const METADATA_DEADLINE: Duration = Duration::from_secs(30);
     /// How long uploads may go on at the end: the time systemd gives a service before it kills it.
     pub const DRAIN: Duration = Duration::from_secs(90);
+    /// Whether sizes are promised: it saves the time of an upload, and a wrong promise costs a part or a few.
+    pub const SIZE_PROMISE: bool = true;
 }
 
 /// The least a chunk may have: below, bookkeeping costs more than copying.
@@ -54,6 +56,8 @@ pub struct MountChoices {
     pub metadata_deadline: Option<Duration>,
     /// See [`MountOptions::drain`].
     pub drain: Option<Duration>,
+    /// See [`MountOptions::size_promise`].
+    pub size_promise: Option<bool>,
     /// See [`MountOptions::allow_other`].
     pub allow_other: bool,
 }
@@ -77,6 +81,8 @@ pub struct MountOptions {
     pub metadata_deadline: Duration,
     /// How long uploads may go on after the mount has ended.
     pub drain: Duration,
+    /// Whether a service that must know the size of a file first is told the one that its writer announces, or copies.
+    pub size_promise: bool,
     /// Whether other users may use the mount.
     pub allow_other: bool,
 }
@@ -105,6 +111,7 @@ impl MountOptions {
             close_deadline: choices.close_deadline.unwrap_or(defaults::CLOSE_DEADLINE),
             metadata_deadline: choices.metadata_deadline.unwrap_or(defaults::METADATA_DEADLINE),
             drain: choices.drain.unwrap_or(defaults::DRAIN),
+            size_promise: choices.size_promise.unwrap_or(defaults::SIZE_PROMISE),
             allow_other: choices.allow_other,
         };
         options.check(mount_point)?;
@@ -185,7 +192,7 @@ mod tests {
         let options = resolve(MountChoices::default()).unwrap();
         assert_eq!((options.memory_bytes, options.chunk_bytes), (128 << 20, 1 << 20));
         assert_eq!(options.spool, Path::new("/home/me/.cache/uploadfs/w"));
-        assert!(!options.allow_other);
+        assert!(!options.allow_other && options.size_promise);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sizes and times as people write them: `128M`, `1GiB`, `90s`, `10m`. What could mean two things is refused.
+//! Sizes, times and switches as people write them: `128M`, `1GiB`, `90s`, `10m`, `on`. What could mean two things is refused.
 
 use std::time::Duration;
 
@@ -39,6 +39,18 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a time: write a number with ms, s, m or h (90s, 10m)"))
 }
 
+/// Parses a choice between two things.
+///
+/// # Errors
+/// Says how they are written.
+pub fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{text:?} is not a choice: write on or off")),
+    }
+}
+
 /// A whole number and one of `units`, spelled in any case.
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -60,6 +72,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn switches() {
+        assert_eq!((parse_switch("on"), parse_switch("off")), (Ok(true), Ok(false)));
+        assert!(parse_switch("yes").unwrap_err().contains("write on or off"));
+    }
 
     #[test]
     fn sizes() {

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use super::process::{self, Tgid};
+use super::promise::Expectation;
 use super::{File, Handle, State};
 use crate::error::{Error, Kind, Result};
 use crate::upload::CommitAnswer;
@@ -148,7 +149,7 @@ impl File {
         let result = match step {
             Step::Done(result) => result,
             Step::Wait(answer) => {
-                let result = self.upload.end_commit(answer, self.files.close_deadline).await.map(|_| ());
+                let result = self.upload.end_commit(answer, self.files.config.close_deadline).await.map(|_| ());
                 if let Err(error) = &result {
                     let mut state = self.state();
                     // Unless another program has opened it for writing since: then it is a file like any other.
@@ -164,6 +165,9 @@ impl File {
         if result.is_ok() {
             let mut state = self.state();
             state.answered = state.answered.max(covers);
+            if state.writes == covers {
+                state.expectation = Expectation::Nothing;
+            }
         }
         result
     }

@@ -6,10 +6,15 @@
 //!
 //! **Failure.** What could not be uploaded, and what a killed program left, is *parked*: readable in the mount, not
 //! published; the next write to it makes it an ordinary file again.
+//!
+//! **Size.** What can be known of the size that a file will have is found out while it is written (`promise.rs`).
 
 mod close;
+mod copying;
 pub mod process;
+mod promise;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -17,18 +22,29 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use self::process::{Device, Tgid};
+use self::promise::Expectation;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
 use crate::service::Node;
 use crate::upload::{Held, Place, Source, Upload, Uploads};
 
+/// How the files of a mount behave.
+#[derive(Clone, Copy, Debug)]
+pub struct FilesConfig {
+    /// A close is answered when nothing moved for so long.
+    pub close_deadline: Duration,
+    /// Whether the size of a file may be declared before it is complete.
+    pub size_promise: bool,
+}
+
 /// What all open files of a mount share.
 pub struct Files {
     uploads: Arc<Uploads>,
     cache: Arc<Cache>,
-    /// A close is answered when nothing moved for so long.
-    close_deadline: Duration,
+    config: FilesConfig,
+    /// How often a writing process was looked at for the size of what it copies.
+    looks: AtomicU64,
     /// How many handles are open.
     open: AtomicUsize,
     /// The mounted file system, once it is known; before that nobody has a file open.
@@ -37,9 +53,9 @@ pub struct Files {
 
 impl Files {
     /// Files of `uploads`, cached in `cache`.
-    pub fn new(uploads: Arc<Uploads>, cache: Arc<Cache>, close_deadline: Duration) -> Arc<Self> {
-        let device = std::sync::OnceLock::new();
-        Arc::new(Files { uploads, cache, close_deadline, open: AtomicUsize::new(0), device })
+    pub fn new(uploads: Arc<Uploads>, cache: Arc<Cache>, config: FilesConfig) -> Arc<Self> {
+        let (looks, open, device) = (AtomicU64::new(0), AtomicUsize::new(0), std::sync::OnceLock::new());
+        Arc::new(Files { uploads, cache, config, looks, open, device })
     }
 
     /// The mount is live, as this file system.
@@ -51,6 +67,11 @@ impl Files {
     /// Whether any program has a file open.
     pub fn any_open(&self) -> bool {
         self.open.load(Ordering::Relaxed) > 0
+    }
+
+    /// How often a writing process has been looked at for the size of what it copies.
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
     }
 
     /// The uploads below.
@@ -100,6 +121,7 @@ struct State {
     answered: u64,
     parked: Option<Error>,
     modified: Option<SystemTime>,
+    expectation: Expectation,
 }
 
 impl State {
@@ -268,6 +290,7 @@ impl File {
             let mut state = self.state();
             state.parked = None;
             state.opened += 1;
+            state.expectation = self.expect_of_nothing();
         }
         Ok(handle)
     }
@@ -279,7 +302,7 @@ impl File {
                 Ok(value) => return Ok(value),
                 Err(Held::Failed(error)) => return Err(error),
                 Err(Held::Committing) => {
-                    let settled = tokio::time::timeout(self.files.close_deadline, self.upload.settled());
+                    let settled = tokio::time::timeout(self.files.config.close_deadline, self.upload.settled());
                     settled.await.map_err(|_| Error::new(Kind::Busy, "write", "the file is being committed"))?;
                 }
             }
@@ -298,11 +321,33 @@ impl File {
     /// # Errors
     /// The sticky failure of the file; `TooLarge`; `Busy`.
     pub async fn truncate(&self, size: u64) -> Result<()> {
+        let before = self.size();
         self.resize(size).await?;
+        self.note_resize(before..size);
+        Ok(())
+    }
+
+    /// Extends an open file to `size` bytes; one that has as many stays as it is.
+    ///
+    /// # Errors
+    /// As [`File::truncate`].
+    pub async fn allocate(&self, size: u64) -> Result<()> {
+        self.check_end(size)?;
+        let before = self.size();
+        if size > before {
+            self.until_settled(|| self.upload.extend(size)).await?;
+            self.note_resize(before..size);
+        }
+        Ok(())
+    }
+
+    /// A program has given the file another size.
+    fn note_resize(&self, sizes: Range<u64>) {
         let mut state = self.state();
         state.writes += 1;
         state.parked = None;
-        Ok(())
+        state.modified = Some(SystemTime::now());
+        self.expect_resized(&mut state, sizes);
     }
 
     /// Cuts or extends a file that nobody has open: the service has it when this returns.
@@ -328,7 +373,7 @@ impl File {
     ///
     /// # Errors
     /// The sticky failure of the file; `TooLarge`.
-    pub fn write_now(&self, tid: u32, at: Option<u64>, data: &[u8]) -> Result<usize> {
+    pub fn write_now(self: &Arc<Self>, tid: u32, at: Option<u64>, data: &[u8]) -> Result<usize> {
         self.check_end(at.unwrap_or_else(|| self.size()).saturating_add(data.len() as u64))?;
         let taken = match self.upload.write(at, data) {
             Ok(taken) => taken,
@@ -345,7 +390,7 @@ impl File {
     ///
     /// # Errors
     /// As [`File::write_now`]; `SpoolFull`.
-    pub async fn write_rest(&self, tid: u32, at: Option<u64>, data: Bytes) -> Result<()> {
+    pub async fn write_rest(self: &Arc<Self>, tid: u32, at: Option<u64>, data: Bytes) -> Result<()> {
         let mut done = 0;
         while done < data.len() {
             let offset = at.map(|at| at + done as u64);
@@ -359,7 +404,7 @@ impl File {
         Ok(())
     }
 
-    fn note_write(&self, tid: u32) {
+    fn note_write(self: &Arc<Self>, tid: u32) {
         let mut state = self.state();
         // Requests from the page cache carry pid 0: they say nothing about who wrote.
         if tid != 0 {
@@ -373,6 +418,7 @@ impl File {
         state.writes += 1;
         state.parked = None;
         state.modified = Some(SystemTime::now());
+        self.expect_written(&mut state);
     }
 
     /// The bytes `at..at+len` if they are in memory.

@@ -61,16 +61,19 @@ pub fn holds_for_writing(process: Tgid, device: Device, ino: u64) -> Option<bool
     Some(false)
 }
 
-/// The access mode of a descriptor, from the `flags:` line of its `fdinfo`, which is octal.
+/// Whether a descriptor can write. Unreadable flags are taken for a writer's, as a file was before they were looked at.
 fn may_write(fdinfo: &str) -> bool {
-    let flags = fdinfo.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
-    // Unreadable flags are taken for a writer's, as a file was before they were looked at.
-    flags.is_none_or(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
+    flags(fdinfo).is_none_or(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
+}
+
+/// The `flags:` line of an `fdinfo`, which is octal.
+pub(super) fn flags(fdinfo: &str) -> Option<i32> {
+    let line = fdinfo.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    i32::from_str_radix(line.trim(), 8).ok()
 }
 
 /// The number behind `name` in a table of `name:\tvalue` lines.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
@@ -109,7 +112,7 @@ fn mounted_on(mountinfo: &str, dir: &Path) -> Option<Device> {
 }
 
 /// The ids of the mounts of `device`.
-fn mounts_of(mountinfo: &str, device: Device) -> Vec<u64> {
+pub(super) fn mounts_of(mountinfo: &str, device: Device) -> Vec<u64> {
     let wanted = format!("{}:{}", device.major, device.minor);
     let parse = |line: &str| {
         let mut fields = line.split(' ');

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::{FileHandle, FopenFlags, Generation, ReplyAttr, ReplyEmpty, ReplyEntry};
+use fuser::{Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyEmpty, ReplyEntry};
 use tokio::sync::oneshot;
 
 use super::coherence::{Coherence, CoherenceThread};
 use super::handles::{DirectoryHandles, FileHandles};
 use super::reply;
 use crate::error::{Error, Kind, Result, printable};
-use crate::file::{Files, OpenMode};
+use crate::file::{Files, Handle, OpenMode};
 use crate::service::NodeKind;
 use crate::tree::change::{At, IfExists};
 use crate::tree::{Attr, Listed, Overrides, Tree};
@@ -98,6 +98,22 @@ impl Front {
         file.truncate(size).await?;
         // The last writer may have gone while this waited for its commit.
         file.commit_unless_written().await
+    }
+
+    /// `fallocate(2)` up to `end`.
+    pub(super) async fn allocate(&self, handle: &Handle, mode: i32, end: u64, reply: ReplyEmpty) {
+        let result = match mode {
+            0 => handle.file().allocate(end).await,
+            // Nothing changes that a program could see, and it says nothing about the size: rsync asks for one byte
+            // more or less than it will write.
+            libc::FALLOC_FL_KEEP_SIZE => Ok(()),
+            // Holes and shifted ranges: programs write zeros instead, and need no line in the log.
+            _ => return reply.error(Errno::EOPNOTSUPP),
+        };
+        match result {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(reply::errno("allocate", handle.file().place().get(), &error)),
+        }
     }
 
     pub(super) fn ttl(&self, name: &str) -> Duration {

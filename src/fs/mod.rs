@@ -522,5 +522,19 @@ impl Filesystem for Fs {
         }
     }
 
+    fn fallocate(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let (handle, end) = (opened!(self, fh, reply), offset.saturating_add(length));
+        self.spawn(async move |front| front.allocate(&handle, mode, end, reply).await);
+    }
+
     refused_operations!();
 }

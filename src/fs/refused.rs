@@ -27,20 +27,6 @@ macro_rules! refused_operations {
             reply.error(fuser::Errno::EPERM);
         }
 
-        fn fallocate(
-            &self,
-            _request: &fuser::Request,
-            _ino: fuser::INodeNo,
-            _fh: fuser::FileHandle,
-            _offset: u64,
-            _length: u64,
-            _mode: i32,
-            reply: fuser::ReplyEmpty,
-        ) {
-            // Programs survive this answer; glibc then writes a byte per block, which is the same as reserving.
-            reply.error(fuser::Errno::EOPNOTSUPP);
-        }
-
         fn lseek(
             &self,
             _request: &fuser::Request,

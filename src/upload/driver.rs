@@ -146,6 +146,20 @@ impl Upload {
         })
     }
 
+    /// Extends the file to `size` bytes, unless it has as many.
+    ///
+    /// # Errors
+    /// As [`Upload::write`].
+    pub fn extend(self: &Arc<Self>, size: u64) -> Result<(), Held> {
+        self.change(|core, source| {
+            let event = (size > core.machine.size()).then(|| {
+                source.truncate(size);
+                Event::Resized { size }
+            });
+            ((), event)
+        })
+    }
+
     /// A change of the bytes and the machine's knowledge of it are one step: a part that is cut in between would carry
     /// bytes the machine does not know of.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Core, &Source) -> (T, Option<Event>)) -> Result<T, Held> {

@@ -40,6 +40,7 @@ impl Mounted {
             close_deadline: PATIENCE,
             metadata_deadline: PATIENCE,
             drain: PATIENCE,
+            size_promise: true,
             allow_other: false,
         };
         let mount = Mount::start("bench", stack(service), &dir, &options).unwrap();

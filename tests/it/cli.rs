@@ -86,6 +86,7 @@ fn help_is_complete() {
         "--close-deadline",
         "--metadata-deadline",
         "--drain",
+        "--size-promise",
         "--allow-other",
         "SIZE:",
         "TIME:",

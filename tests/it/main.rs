@@ -1,5 +1,5 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `unmount`, `daemon`), what a person types
+//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a person types
 //! (`cli`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
 //! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), the servers that come
 //! along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`,
@@ -19,6 +19,7 @@ mod mediawiki;
 mod names;
 mod portal;
 mod pressure;
+mod promise;
 mod races;
 mod support;
 mod tidy;

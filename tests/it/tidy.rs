@@ -27,7 +27,7 @@ const USES: [(&str, &[&str]); 13] = [
 
 /// Libraries and the places that may use them.
 const LIBRARIES: [(&str, &[&str]); 2] =
-    [("fuser", &["src/fs", "src/mount", "tests/bench"]), ("reqwest", &["src/http"])];
+    [("fuser", &["src/fs", "src/mount", "tests/bench", "tests/it/support/slow"]), ("reqwest", &["src/http"])];
 
 /// Names of services, and the folder of each.
 const SERVICES: [(&str, &str); 4] =

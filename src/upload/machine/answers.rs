@@ -35,6 +35,11 @@ impl Machine {
                 self.session = Some(session);
                 self.stage = Stage::Open;
             }
+            // The size was only promised, and may be wrong: whether the service takes the file is asked at close.
+            Err(error) if total.is_some_and(|total| total != self.size) && is_about_size(error.kind) => {
+                self.promised = None;
+                self.late = true;
+            }
             // A lost `begin` leaves at most an orphan that nobody sees: begin again.
             Err(error) => self.refused(error, out),
         }
@@ -259,6 +264,11 @@ impl Machine {
             self.tries = 0;
         }
     }
+}
+
+/// Whether a file of another size might not be refused.
+fn is_about_size(kind: Kind) -> bool {
+    matches!(kind, Kind::TooLarge | Kind::Quota | Kind::ServerFull)
 }
 
 /// The wait before try number `tries` (from 1).

@@ -226,6 +226,8 @@ impl Machine {
         if size == self.size && !self.dirty && size != 0 {
             return;
         }
+        // What was said about the file before it was cut or extended was said about another one.
+        self.promised = None;
         // What is held back must stay behind what was sent: a session that ends where its parts end has no last one.
         let hold_back = self.capability.policy.rules().map_or(0, |rules| rules.hold_back);
         let cut_off = size.min(self.size).saturating_sub(hold_back)..u64::MAX;

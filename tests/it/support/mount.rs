@@ -59,6 +59,7 @@ impl Rig {
             close_deadline: Duration::from_secs(30),
             metadata_deadline: Duration::from_secs(15),
             drain: Duration::from_secs(20),
+            size_promise: true,
             allow_other: false,
         };
         change(&mut options);
@@ -171,6 +172,11 @@ impl Rig {
     /// What the buffers of the mount take.
     pub(crate) fn usage(&self) -> Usage {
         self.mount.as_ref().expect("the mount is live").usage()
+    }
+
+    /// How often a writer was looked at for the size of what it copies.
+    pub(crate) fn looks(&self) -> u64 {
+        self.mount.as_ref().expect("the mount is live").looks()
     }
 
     /// Ends the mount as a person does who wants everything uploaded.

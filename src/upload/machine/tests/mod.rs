@@ -7,6 +7,7 @@
 
 mod lost;
 mod patience;
+mod promised;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
