@@ -55,11 +55,18 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// Mounts `service` on `dir` and serves it until it is unmounted or the process is told to end.
+/// Mounts `service` on `dir` and serves it until it is unmounted or the process is told to end. `announce` tells that it is
+/// mounted to whoever started it.
 ///
 /// # Errors
 /// What keeps it from being mounted, in words for a person; or that files are left that the service does not have.
-pub fn run(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<()> {
+pub fn run(
+    name: &str,
+    service: Arc<dyn Service>,
+    dir: &Path,
+    options: &MountOptions,
+    announce: impl FnOnce(&Path),
+) -> anyhow::Result<()> {
     let (mount, signals) = Mount::begin(name, service, dir, options, signals)?;
     announce(&mount.dir);
     tell_manager(&[NotifyState::Ready, NotifyState::Status("mounted")]);
@@ -342,7 +349,7 @@ fn report_left(tree: &Tree) -> anyhow::Result<()> {
 }
 
 /// A hint for a person who started it by hand.
-fn announce(dir: &Path) {
+pub fn announce(dir: &Path) {
     if io::stderr().is_terminal() {
         eprintln!("mounted on {}; Ctrl-C unmounts", dir.display());
     }

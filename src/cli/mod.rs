@@ -5,6 +5,7 @@
 //! a service manager should not restart it.
 
 mod check;
+mod demo;
 mod mount;
 mod portal;
 
@@ -74,6 +75,8 @@ enum Command {
     Mount(MountArgs),
     /// Connect to a remote and tell account, rights and limits
     Check(check::CheckArgs),
+    /// Mount a server of our own, and watch files arrive: no account, no configuration
+    Demo(demo::DemoArgs),
     /// Run a server that speaks the protocol of a service, for trials and tests
     Portal(portal::PortalArgs),
 }
@@ -88,11 +91,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    log(&cli.global);
+    log(&cli.global, &cli.command);
     let sources = Sources::new(cli.global.config, Environment::of_process());
     let done = match cli.command {
         Command::Mount(arguments) => mount::run(arguments, &sources),
         Command::Check(arguments) => check::run(&arguments, &sources),
+        Command::Demo(arguments) => demo::run(arguments, &sources),
         Command::Portal(arguments) => portal::run(arguments),
     };
     match done {
@@ -125,8 +129,10 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 /// Log lines go to stderr, and only our own: the libraries below would log headers, which hold secrets.
-fn log(global: &GlobalArgs) {
+fn log(global: &GlobalArgs, command: &Command) {
     let level = match (global.quiet, global.verbose) {
+        // It tells what happens itself.
+        (0, 0) if matches!(command, Command::Demo(_)) => LevelFilter::WARN,
         (0, 0) => LevelFilter::INFO,
         (0, 1) => LevelFilter::DEBUG,
         (0, _) => LevelFilter::TRACE,

@@ -88,7 +88,7 @@ impl MountArgs {
 pub(super) fn run(arguments: MountArgs, sources: &Sources) -> anyhow::Result<()> {
     let (remote, options, dir) = arguments.resolve(sources)?;
     let service = stack(open_service(&remote)?);
-    mount::run(&remote.name, service, &dir, &options)
+    mount::run(&remote.name, service, &dir, &options, mount::announce)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::ServiceKind;
 use crate::portal::onlyoffice::{API_KEY, Generation, OnlyofficeConfig, PASSWORD, USER, Version};
 use crate::portal::{Portal, PortalConfig, ServiceConfig};
 
@@ -34,7 +35,24 @@ pub(super) struct PortalArgs {
 
 /// A service and its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Spoken(Version);
+pub(super) struct Spoken(Version);
+
+impl Spoken {
+    /// What speaks it.
+    pub(super) fn config(self) -> ServiceConfig {
+        ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(self.0))
+    }
+
+    /// The client that speaks it.
+    pub(super) fn kind(self) -> ServiceKind {
+        ServiceKind::Onlyoffice
+    }
+
+    /// A name for the directory of its files: those of one version are nothing to another.
+    pub(super) fn file_name(self) -> String {
+        self.to_string().replace(' ', "-")
+    }
+}
 
 impl FromStr for Spoken {
     type Err = String;
@@ -62,10 +80,7 @@ impl fmt::Display for Spoken {
 pub(super) fn run(arguments: PortalArgs) -> anyhow::Result<()> {
     let config = PortalConfig {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)),
-        ..PortalConfig::new(
-            &arguments.store,
-            ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(arguments.service.0)),
-        )
+        ..PortalConfig::new(&arguments.store, arguments.service.config())
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     // Before it is announced, so that nobody ends it in between.

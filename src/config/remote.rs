@@ -139,6 +139,27 @@ impl Remote {
         Ok(remote)
     }
 
+    /// A remote of which nothing is known but its kind.
+    pub fn named(name: &str, service: ServiceKind) -> Remote {
+        Remote {
+            name: name.to_owned(),
+            service,
+            place: Place::BuiltIn,
+            url: None,
+            user: None,
+            password: None,
+            token: None,
+            folder: None,
+            chunk_size: None,
+            ca_file: None,
+            proxy: None,
+            comment: None,
+            text: None,
+            tags: Vec::new(),
+            maxlag: None,
+        }
+    }
+
     /// What this kind of service cannot do without.
     fn require(&self, settings: &Settings<'_>) -> Result<(), Refusal> {
         let signed_in = self.token.is_some() || (self.user.is_some() && self.password.is_some());

@@ -11,6 +11,7 @@ use axum::http::{Extensions, Method, Request, Uri};
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::faults::Faults;
 use super::link::Line;
@@ -28,6 +29,7 @@ pub(super) struct Core {
     pub(super) faults: Faults,
     pub(super) line: Arc<Line>,
     pub(super) violations: Violations,
+    pub(super) arrivals: Arrivals,
     pub(super) clock: Clock,
     /// Fires when the portal ends.
     pub(super) stopping: CancellationToken,
@@ -42,6 +44,7 @@ impl Core {
             faults,
             line: Arc::new(line),
             violations: Violations::default(),
+            arrivals: Arrivals::default(),
             clock: Clock::default(),
             stopping: CancellationToken::new(),
             requests: Mutex::default(),

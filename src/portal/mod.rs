@@ -13,6 +13,7 @@
 //! disk; a service's lock is held for memory work only. **Failure.** A disk that fails is the service's own 500.
 //! **Crash.** What was answered is there after a restart; what the real service would lose at one is lost.
 
+mod arrivals;
 mod clock;
 mod control;
 mod core;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+pub use self::arrivals::Arrival;
 use self::core::{Core, Protocol};
 use self::faults::{Faults, Random, Rule};
 use self::link::{Line, Link};
@@ -137,6 +139,11 @@ impl Portal {
         self.served.core.violations.all()
     }
 
+    /// Everything that arrives from now on, until the portal ends.
+    pub fn arrivals(&self) -> mpsc::Receiver<Arrival> {
+        self.served.core.arrivals.watch()
+    }
+
     /// Forgets the broken rules; for tests that break them on purpose.
     pub fn clear_violations(&self) {
         self.served.core.violations.clear();
@@ -227,7 +234,7 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
                 return;
             }
         };
-        let stopping = served.core.stopping.clone();
+        let (stopping, core) = (served.core.stopping.clone(), served.core.clone());
         let address = listener.local_addr();
         if ready.send(address.map(|address| (address, served.clone()))).is_err() {
             return;
@@ -244,6 +251,7 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
             }
             () = deadline => {}
         }
+        core.arrivals.end();
     });
     runtime.shutdown_timeout(STOP_GRACE);
 }

@@ -7,7 +7,7 @@
 
 mod download;
 mod html;
-mod text;
+pub(super) mod text;
 mod view;
 
 use axum::body::Body;

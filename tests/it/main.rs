@@ -1,7 +1,7 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a person types
-//! (`cli`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
-//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), the servers that come
+//! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
+//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE portals mounted and used (`office_mount`), the servers that come
 //! along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`,
 //! `units`).
 
@@ -11,12 +11,14 @@ mod cli;
 mod close;
 mod conformance;
 mod daemon;
+mod demo;
 mod docs;
 mod failed;
 mod files;
 mod killed;
 mod mediawiki;
 mod names;
+mod office_mount;
 mod portal;
 mod pressure;
 mod promise;

@@ -39,7 +39,12 @@ impl OwnWiki {
             let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_else(|| panic!("no {key}")).to_owned()
         };
-        Remote { url: value("MW_URL"), user: value("MW_BOT_USER"), password: value("MW_BOT_PASS") }
+        Remote {
+            service: "mediawiki",
+            url: value("MW_URL"),
+            user: value("MW_BOT_USER"),
+            password: value("MW_BOT_PASS"),
+        }
     }
 }
 

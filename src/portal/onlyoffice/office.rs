@@ -16,6 +16,7 @@ use super::journal::Journal;
 use super::operations::Operations;
 use super::session::{LIFE, Session};
 use super::tree::{self, Tree};
+use crate::portal::arrivals::Arrival;
 use crate::portal::store::{Content, Records};
 
 /// What a token is good for.
@@ -41,6 +42,8 @@ pub(super) struct Office {
     /// What sessions left behind on the disk for ever, by session.
     leaks: BTreeMap<String, Content>,
     pub(super) journal: Journal,
+    /// What sessions have made, until it is durable.
+    pub(super) arrived: Vec<Arrival>,
 }
 
 const SESSION_PREFIX: &str = "session/";
@@ -66,6 +69,7 @@ impl Office {
             wrong_passwords: HashMap::new(),
             leaks: BTreeMap::new(),
             journal: Journal::default(),
+            arrived: Vec::new(),
         };
         for (key, value) in records {
             office.load_record(&key, value).map_err(|error| io::Error::other(format!("record {key}: {error}")))?;

@@ -182,17 +182,19 @@ impl Server {
 
     /// Changes the memory, and waits until the disk has the change, too.
     pub(super) async fn change<T>(&self, work: impl FnOnce(&mut Office) -> T) -> io::Result<T> {
-        let (answer, receipt) = {
+        let (answer, arrived, receipt) = {
             let mut office = self.office();
             let answer = work(&mut office);
+            let arrived = std::mem::take(&mut office.arrived);
             let (changes, garbage) = office.journal.take();
             if changes.is_empty() && garbage.is_empty() {
                 return Ok(answer);
             }
             // Under the lock, so that the disk has the changes in the order of the memory.
-            (answer, self.core.store.submit(changes, garbage))
+            (answer, arrived, self.core.store.submit(changes, garbage))
         };
         receipt.await?;
+        self.core.arrivals.tell(arrived);
         Ok(answer)
     }
 
@@ -342,13 +344,10 @@ impl Server {
         let (storage, now) = (self.settings().storage, self.core.clock.now());
         let mut office = self.office();
         office.lose_expired(storage, now);
-        let path = |folder: u64| -> String {
-            office.tree.path(folder).iter().map(|folder| format!("/{}", folder.title)).collect()
-        };
         let file = |file: &File| {
             let current = file.current();
             let state = FileState {
-                path: format!("{}/{}", path(file.folder), file.title),
+                path: format!("{}/{}", office.tree.path_text(file.folder), file.title),
                 id: file.id.to_string(),
                 bytes: current.bytes,
                 stored_bytes: current.content.bytes(),
@@ -366,8 +365,12 @@ impl Server {
             commits: session.commits,
             abandoned: session.abandoned,
         };
-        let mut folders: Vec<String> =
-            office.tree.folders().filter(|folder| folder.parent != 0).map(|folder| path(folder.id)).collect();
+        let mut folders: Vec<String> = office
+            .tree
+            .folders()
+            .filter(|folder| folder.parent != 0)
+            .map(|folder| office.tree.path_text(folder.id))
+            .collect();
         folders.sort();
         ServiceState {
             service: format!("onlyoffice {}", self.version),

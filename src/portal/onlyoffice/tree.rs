@@ -177,6 +177,11 @@ impl Tree {
         path
     }
 
+    /// The titles on the way to a folder, each with a slash before it.
+    pub(super) fn path_text(&self, id: u64) -> String {
+        self.path(id).iter().map(|folder| format!("/{}", folder.title)).collect()
+    }
+
     /// The section that `id` lies in.
     pub(super) fn section(&self, id: u64) -> u64 {
         self.path(id).first().map_or(0, |folder| folder.id)

@@ -66,7 +66,7 @@ pub(super) fn attachment(title: &str) -> HeaderValue {
 }
 
 /// `bytes` for people: the largest unit of which there is one, cut to tenths.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::portal) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return counted(bytes, "byte");

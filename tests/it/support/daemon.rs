@@ -19,13 +19,14 @@ pub(crate) struct Daemon {
 /// What a remote is configured to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
+    pub(crate) service: &'static str,
     pub(crate) url: String,
     pub(crate) user: String,
     pub(crate) password: String,
 }
 
 impl Daemon {
-    /// Mounts a wiki.
+    /// Mounts a remote.
     #[track_caller]
     pub(crate) fn mount(remote: &Remote, arguments: &[&str]) -> Daemon {
         let mut daemon = Daemon::start(remote, arguments);
@@ -46,13 +47,13 @@ impl Daemon {
         let (config, password) = (home.path().join("config.toml"), home.path().join("password"));
         write_private(&password, &remote.password);
         let table = format!(
-            "[wiki]\nservice = \"mediawiki\"\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n",
-            remote.url, remote.user, password
+            "[remote]\nservice = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n",
+            remote.service, remote.url, remote.user, password
         );
         fs::write(&config, table).unwrap();
         let log = File::create(home.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_uploadfs"))
-            .args(["mount", "-v", "wiki"])
+            .args(["mount", "-v", "remote"])
             .arg(home.path().join("mnt"))
             .arg("--config")
             .arg(config)

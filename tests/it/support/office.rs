@@ -18,7 +18,6 @@ pub(crate) const GENERATIONS: [Generation; 4] = [Generation::G0, Generation::G1,
 /// A portal of its own.
 pub(crate) struct Office {
     pub(crate) portal: Portal,
-    pub(crate) generation: Generation,
     _folder: TempDir,
 }
 
@@ -38,9 +37,8 @@ impl Office {
 
     pub(crate) fn of(config: PortalSettings) -> Office {
         let folder = tempfile::tempdir().unwrap();
-        let generation = config.version.generation();
         let config = PortalConfig::new(folder.path().join("store"), ServiceConfig::Onlyoffice(config));
-        Office { portal: Portal::start(config).unwrap(), generation, _folder: folder }
+        Office { portal: Portal::start(config).unwrap(), _folder: folder }
     }
 
     /// A client signed in with the usual password, at the usual root.

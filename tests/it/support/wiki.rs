@@ -90,13 +90,13 @@ impl Wiki {
     /// The bot account, as a daemon is configured with it.
     pub(crate) fn remote(&self) -> Remote {
         let [url, user, password] = ["MW_URL", "MW_BOT_USER", "MW_BOT_PASS"].map(|key| self.env(key).to_owned());
-        Remote { url, user, password }
+        Remote { service: "mediawiki", url, user, password }
     }
 
     /// An ordinary account, as a daemon is configured with it.
     pub(crate) fn remote_of_user(&self) -> Remote {
         let [url, user, password] = ["MW_URL", "MW_USER", "MW_USER_PASS"].map(|key| self.env(key).to_owned());
-        Remote { url, user, password }
+        Remote { service: "mediawiki", url, user, password }
     }
 
     /// A client of the bot account, which may do everything.

@@ -13,6 +13,7 @@ use super::office::Office;
 use super::session::{Entry, Session};
 use super::titles;
 use super::tree::{File, Revision};
+use crate::portal::arrivals::Arrival;
 use crate::portal::store::{Content, Segment};
 
 /// The most bytes that are taken without a declared size, in any generation.
@@ -263,7 +264,28 @@ impl Office {
     ) -> Result<u64, Failure> {
         let bytes = u64::try_from(recorded).unwrap_or(0);
         self.check_quota(bytes, moment)?;
-        let now = dates::to_seconds(moment.now);
+        let chunks = content.0.len();
+        let file = self.place(session, content, bytes, dates::to_seconds(moment.now))?;
+        self.arrive(session, file, chunks, moment.now);
+        Ok(file)
+    }
+
+    /// For those who watch.
+    fn arrive(&mut self, session: &Session, file: u64, chunks: usize, now: OffsetDateTime) {
+        let Some(file) = self.tree.file(file) else { return };
+        let arrival = Arrival {
+            path: format!("{}/{}", self.tree.path_text(file.folder), file.title),
+            bytes: file.current().bytes,
+            version: u64::from(file.current().version),
+            session: session.id.clone(),
+            chunks,
+            took: (now - session.created).try_into().unwrap_or_default(),
+        };
+        self.arrived.push(arrival);
+    }
+
+    /// Puts the content where it belongs; the file.
+    fn place(&mut self, session: &Session, content: Content, bytes: u64, now: OffsetDateTime) -> Result<u64, Failure> {
         let Some(file) = session.file else {
             let id = self.tree.next_id(&mut self.journal);
             let file = File {
