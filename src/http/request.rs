@@ -53,6 +53,7 @@ pub struct Request {
     body: Body,
     answer_within: Duration,
     repeatable: bool,
+    secret_address: bool,
     invalid: Option<Error>,
 }
 
@@ -67,6 +68,7 @@ impl Request {
             body: Body::empty(),
             answer_within: ANSWER_WITHIN,
             repeatable: matches!(method, Method::Get | Method::Head),
+            secret_address: false,
             invalid: None,
         }
     }
@@ -136,6 +138,13 @@ impl Request {
         self
     }
 
+    /// The address holds what a server accepts as a proof: it stays out of logs.
+    #[must_use]
+    pub fn secret_address(mut self) -> Request {
+        self.secret_address = true;
+        self
+    }
+
     /// Sends the request and waits for the head of the answer, whatever its status.
     ///
     /// # Errors
@@ -145,7 +154,8 @@ impl Request {
         if let Some(error) = self.refusal() {
             return Err(Failure { error, body_cut: true });
         }
-        tracing::trace!(op, method = ?self.method, path = self.url.path(), "request");
+        let path = if self.secret_address { "" } else { self.url.path() };
+        tracing::trace!(op, method = ?self.method, path, "request");
         let (client, meter, answer_within) = (self.client.inner.clone(), self.body.meter.clone(), self.answer_within);
         let request = self
             .into_inner(&client)
@@ -185,8 +195,11 @@ impl Request {
     }
 
     fn into_inner(self, client: &reqwest::Client) -> reqwest::Result<reqwest::Request> {
+        let sends = matches!(self.method, Method::Post | Method::Put);
         let builder = client.request(self.method.of(), self.url).headers(self.headers);
         match self.body.content {
+            // Not every server takes "nothing" for "no bytes".
+            Content::Empty if sends => builder.header(CONTENT_LENGTH, 0),
             Content::Empty => builder,
             Content::Bytes(kind, bytes) => builder.header(CONTENT_TYPE, kind).body(bytes),
             Content::Stream(body, length) => builder.header(CONTENT_LENGTH, length).body(body),

@@ -268,6 +268,7 @@ fn run(script: &str, folder: &Path) -> Output {
         .env("PATH", path)
         .env("TMPDIR", folder)
         .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("XDG_DATA_HOME", folder.join("data"))
         .output()
         .unwrap()
 }
@@ -289,12 +290,12 @@ fn the_first_commands_work() {
     let (said, logged) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{logged}");
     assert!(said.contains(" README.md"), "{said}");
-    for part in ["mounted remote=\"memory\"", "uploaded path=/README.md", "unmounted"] {
-        assert!(logged.contains(part), "{part:?} in {logged}");
+    for part in ["mounted on ", "arrived: /My documents/README.md, ", "unmounted; the files are kept in "] {
+        assert!(said.contains(part), "{part:?} in {said}\n{logged}");
     }
     assert_eq!(guard.mounts(), [""; 0]);
     let left: Vec<_> = fs::read_dir(&real).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["cache"], "nothing but the spool's directory is left");
+    assert_eq!(left.len(), 2, "nothing but the spool's directory and the demo's is left: {left:?}");
 
     assert_eq!(second.trim(), "tests/run");
     let mode =
@@ -309,7 +310,7 @@ fn the_sample_configuration_is_taken() {
     let all: String = sample.lines().map(|line| format!("{}\n", uncomment(line))).collect();
     for text in [&sample, &all] {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["wiki.password", "wiki.token"] {
+        for name in ["wiki.password", "wiki.token", "office.password", "office.key"] {
             let path = folder.path().join(name);
             fs::write(&path, "geheim\n").unwrap();
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -320,6 +321,8 @@ fn the_sample_configuration_is_taken() {
         let wiki = sources.remote("wiki").unwrap_or_else(|refusal| panic!("{refusal}"));
         assert_eq!(wiki.service, ServiceKind::Mediawiki);
         assert!(wiki.url.is_some() && wiki.user.is_some() && wiki.password.is_some());
+        let office = sources.remote("office").unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert!(office.service == ServiceKind::Onlyoffice && office.url.is_some() && office.password.is_some());
         assert_eq!(sources.remote("scratch").unwrap().service, ServiceKind::Memory);
     }
     assert_ne!(sample, all, "some keys are commented out");

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::de::{Deserializer, Error as _};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -30,6 +30,11 @@ impl Id {
 
     fn number(&self) -> Option<u64> {
         self.0.parse().ok()
+    }
+
+    /// Whether it belongs to a storage elsewhere.
+    pub(super) fn is_word(&self) -> bool {
+        self.number().is_none()
     }
 
     /// Orders ids by age: later entries have higher numbers.
@@ -60,12 +65,12 @@ pub(super) struct FileDto {
     pub(super) id: Id,
     pub(super) folder_id: Option<Id>,
     pub(super) title: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) version: i64,
     pub(super) pure_content_length: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) updated: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) locked: bool,
     pub(super) security: Option<Security>,
     pub(super) root_folder_type: Option<i64>,
@@ -77,8 +82,9 @@ pub(super) struct FileDto {
 #[serde(rename_all = "camelCase")]
 pub(super) struct FolderDto {
     pub(super) id: Id,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) title: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) updated: String,
     pub(super) security: Option<Security>,
     pub(super) root_folder_type: Option<i64>,
@@ -96,13 +102,28 @@ pub(super) struct Security {
 /// One page of a listing.
 #[derive(Debug, Deserialize)]
 pub(super) struct PageDto {
-    #[serde(default)]
-    pub(super) files: Vec<FileDto>,
-    #[serde(default)]
-    pub(super) folders: Vec<FolderDto>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) files: Vec<Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) folders: Vec<Value>,
     pub(super) current: FolderDto,
-    #[serde(default)]
-    pub(super) total: u64,
+    pub(super) total: Option<u64>,
+}
+
+/// The entries that can be read; one that cannot does not hide the others.
+pub(super) fn readable<T: DeserializeOwned>(entries: Vec<Value>) -> impl Iterator<Item = T> {
+    entries.into_iter().filter_map(|entry| match serde_json::from_value(entry) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            tracing::warn!(%error, "an entry of the portal is not listed: it cannot be read");
+            None
+        }
+    })
+}
+
+/// A null is nothing.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// An upload session.
@@ -126,9 +147,17 @@ pub(super) struct ChunkDto {
 pub(super) struct OperationDto {
     pub(super) id: Id,
     pub(super) error: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) finished: bool,
+    /// What it does: see [`DELETE`] and [`MOVE`].
+    #[serde(alias = "Operation")]
+    pub(super) operation: Option<i64>,
 }
+
+/// The number of moving, among operations.
+pub(super) const MOVE: i64 = 0;
+/// The number of deleting.
+pub(super) const DELETE: i64 = 2;
 
 /// What signing in brings.
 #[derive(Deserialize)]
@@ -146,7 +175,6 @@ pub(super) struct TokenDto {
 pub(super) struct SelfDto {
     pub(super) display_name: String,
     pub(super) email: String,
-    pub(super) is_visitor: bool,
 }
 
 /// Which version a portal has.
@@ -198,6 +226,15 @@ mod tests {
     fn a_file_without_a_length_is_empty() {
         let file: FileDto = serde_json::from_value(json!({"id": 5, "title": "a."})).unwrap();
         assert_eq!(file.pure_content_length, None);
+    }
+
+    #[test]
+    fn nulls_and_strangers_do_no_harm() {
+        let file = json!({"id": 5, "title": "a.txt", "updated": null, "locked": null, "version": null});
+        let read: Vec<FileDto> = readable(vec![json!({"id": 7}), file, json!(null)]).collect();
+        assert_eq!((read.len(), read[0].version, read[0].locked), (1, 0, false));
+        let page: PageDto = serde_json::from_value(json!({"files": null, "current": {"id": 1}})).unwrap();
+        assert_eq!((page.files.len(), page.total), (0, None));
     }
 
     #[test]

@@ -87,6 +87,13 @@ impl Call {
         self
     }
 
+    /// With an address that stays out of logs.
+    #[must_use]
+    pub(super) fn secret_address(mut self) -> Call {
+        self.request = self.request.secret_address();
+        self
+    }
+
     /// With this time for the answer to begin.
     #[must_use]
     pub(super) fn answer_within(mut self, limit: Duration) -> Call {

@@ -21,8 +21,10 @@ use super::answers::{ChunkDto, SessionDto};
 use super::api::{Api, Call, Trouble};
 use super::codes::{Meaning, Refusal};
 use super::generation::Generation;
+use super::index::Found;
+use super::names;
 use super::plan::{Plan, Target};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Method, Multipart};
 use crate::service::Payload;
 
@@ -75,6 +77,8 @@ pub(super) struct Journal {
     /// Bytes that the portal has counted, where it counts them.
     pub(super) counted: u64,
     pub(super) in_doubt: bool,
+    /// Whether the last chunk was sent.
+    pub(super) ended: bool,
 }
 
 /// The journals of sessions that are open.
@@ -105,13 +109,19 @@ impl Onlyoffice {
     /// Opens a session for a file of `total` bytes.
     pub(super) async fn open(&self, plan: Plan, total: u64) -> Result<Open> {
         let generation = self.site().version.generation();
+        let elsewhere = plan.folder.is_word();
+        if elsewhere && total >= self.site().chunk_bytes && generation.has_numbers() && !self.root_is_elsewhere() {
+            let what = "files of several chunks go to a storage elsewhere only by a mount of a folder of it";
+            return Err(Error::new(Kind::Unsupported, OP, what).hint("name the folder's id as `folder` of the remote"));
+        }
         let form = match generation {
+            _ if elsewhere => Form::Counting,
             Generation::Community | Generation::Counting => Form::Counting,
             Generation::Numbered => Form::Numbered,
             Generation::Rest => Form::Rest,
         };
         let opened = self.sessions.call::<SessionDto>(|api| opening(api, generation, &plan, total)).await;
-        let session = opened.map_err(|trouble| self.not_opened(trouble, total))?;
+        let session = opened.map_err(|trouble| self.not_opened(trouble, &plan, total))?;
         let handler = match (form, &session.location) {
             (Form::Rest, _) => String::new(),
             (_, Some(location)) => self.sessions.api().home(OP, location)?[url::Position::BeforePath..].to_owned(),
@@ -122,17 +132,42 @@ impl Onlyoffice {
 
     /// The portal says the same of files that are too large for it and of files that are too large for the space that is
     /// left: what has been there once is not too large.
-    fn not_opened(&self, trouble: Trouble, total: u64) -> Error {
+    fn not_opened(&self, trouble: Trouble, plan: &Plan, total: u64) -> Error {
         let Trouble::Refused(refusal) = trouble else { return trouble.into_error(OP) };
         let about_size = match refusal.meaning() {
             Some(Meaning::Kind(kind)) => kind == Kind::TooLarge,
             _ => refusal.status == 402 && !refusal.message.is_empty(),
         };
+        // CommunityServer says 500 to whatever it has against a file, in the user's language.
+        let refused = self.site().version.generation().is_community() && refusal.status == 500;
+        let refused = refused && !refusal.message.is_empty();
         let mut error = refusal.into_error(OP);
+        if refused {
+            error = error.retry(Retry::Never);
+        }
+        if error.kind == Kind::Denied && matches!(plan.target, Target::InPlace(_)) && self.is_locked(plan) {
+            error.kind = Kind::Busy;
+        }
         if about_size {
             error.kind = if self.has_seen(total) { Kind::Quota } else { Kind::TooLarge };
         }
         error
+    }
+
+    /// Whether somebody has locked the file that is to be replaced.
+    fn is_locked(&self, plan: &Plan) -> bool {
+        let Found::Entry(entry) = self.index.find_listed(&plan.folder, &names::canonical(&plan.name)) else {
+            return false;
+        };
+        entry.locked
+    }
+
+    /// Whether the portal still knows a session. Asked by giving it up, so that nothing comes of it later.
+    pub(super) async fn has_lost(&self, open: &Open) -> bool {
+        let given_up = self.sessions.call::<Value>(|api| open.call(api, Step::Abort).repeatable()).await;
+        self.journals.close(&open.id);
+        // Whatever a portal says to the end of a session that is not there, it says no.
+        matches!(given_up, Err(Trouble::Refused(refusal)) if refusal.meaning() != Some(Meaning::NotEmpty))
     }
 
     /// Sends a chunk, with its number (from 1) where chunks have one.
@@ -196,7 +231,7 @@ fn opening(api: &Api, generation: Generation, plan: &Plan, total: u64) -> Call {
         Generation::Rest => &["files", folder, "session"],
         _ => &["files", folder, "upload", "create_session"],
     };
-    let mut body = json!({"fileName": plan.title, "fileSize": total});
+    let mut body = json!({"fileName": plan.sent_title, "fileSize": total});
     if generation.has_numbers() {
         // Never over a file that only looks alike.
         body["createNewIfExist"] = json!(plan.target == Target::New);
@@ -216,8 +251,9 @@ enum Step {
 impl Open {
     /// The call of a step.
     fn call(&self, api: &Api, step: Step) -> Call {
+        // Whoever knows a session's id may add to it.
         if self.form == Form::Rest {
-            return self.rest_call(api, step);
+            return self.rest_call(api, step).secret_address();
         }
         let call = api.call_to(OP, Method::Post, api.at(&self.handler));
         match step {

@@ -111,7 +111,8 @@ impl Refusal {
             (402, _) => (Kind::Quota, Retry::Never),
             (403, _) => (Kind::Denied, Retry::Never),
             (404, _) => (Kind::NotFound, Retry::Never),
-            (413, _) => (Kind::TooLarge, Retry::Never),
+            // The portal's own chunk size is too large for something before it: nothing is wrong with the file.
+            (413, _) => (Kind::Server, Retry::Never),
             (415, _) => (Kind::Refused, Retry::Never),
             (400, _) => (Kind::Invalid, Retry::Never),
             // The proxy says that nobody is there yet, and when: the request went no further.
@@ -160,7 +161,7 @@ mod tests {
             (403, "The file is currently locked by another user", Kind::Busy),
             (403, "", Kind::Denied),
             (404, "", Kind::NotFound),
-            (413, "<html>", Kind::TooLarge),
+            (413, "<html>", Kind::Server),
             (415, "Sorry, this file format isn't supported", Kind::Refused),
             (429, "", Kind::Throttled),
             (500, "Disk space quota exceeded", Kind::Quota),

@@ -32,10 +32,7 @@ impl Onlyoffice {
         let folder = self.folder(path).await?;
         let entries = match self.index.entries(&folder) {
             Some(entries) => entries,
-            None => {
-                self.list_folder("list", &folder).await?;
-                self.index.entries_listed(&folder)
-            }
+            None => self.entries_of("list", &folder).await?,
         };
         Ok(Page { nodes: entries.iter().map(Entry::node).collect(), next: None })
     }
@@ -101,11 +98,8 @@ impl Onlyoffice {
     pub(super) async fn remove_entry(&self, path: &RemotePath, node: &Node) -> Result<()> {
         const OP: &str = "remove";
         let (way, entry) = self.entry(OP, path, node).await?;
-        if entry.kind == NodeKind::Directory {
-            self.list_folder(OP, &entry.id).await?;
-            if !self.index.entries_listed(&entry.id).is_empty() {
-                return Err(Error::new(Kind::NotEmpty, OP, format!("{path} is not empty")));
-            }
+        if entry.kind == NodeKind::Directory && !self.entries_of(OP, &entry.id).await?.is_empty() {
+            return Err(Error::new(Kind::NotEmpty, OP, format!("{path} is not empty")));
         }
         self.remove_by_id(OP, &way.folder, entry.kind, &entry.id).await
     }
@@ -114,17 +108,25 @@ impl Onlyoffice {
     pub(super) async fn remove_by_id(&self, op: &'static str, folder: &Id, kind: NodeKind, id: &Id) -> Result<()> {
         let over = match self.throw_away(op, kind, id).await {
             Ok(over) => over,
-            Err(error) if matches!(error.kind, Kind::NotFound) || error.in_doubt() => {
-                self.index.forget(folder);
-                return if self.is_gone(op, folder, kind, id).await? { Ok(()) } else { Err(error) };
+            Err(error) if error.kind == Kind::NotFound => {
+                self.index.gone(folder, kind, id);
+                return Err(error);
             }
+            // What may not be removed is EPERM to programs; EACCES would be about the directory's bits.
+            Err(error) if error.kind == Kind::Denied => return Err(error.kind(Kind::Refused)),
             Err(error) => return Err(error),
         };
-        if self.is_gone(op, folder, kind, id).await? {
-            self.index.gone(folder, kind, id);
-            return Ok(());
+        let mut waits = over.looks().iter();
+        loop {
+            if self.is_gone(op, folder, kind, id).await? {
+                self.index.gone(folder, kind, id);
+                return Ok(());
+            }
+            match waits.next() {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => return Err(over.into_error(op)),
+            }
         }
-        Err(over.into_error(op))
     }
 
     async fn is_gone(&self, op: &'static str, folder: &Id, kind: NodeKind, id: &Id) -> Result<bool> {
@@ -134,8 +136,7 @@ impl Onlyoffice {
                 Ok(file.is_none_or(|file| file.folder_id.is_some_and(|now| now != *folder)))
             }
             NodeKind::Directory => {
-                self.list_folder(op, folder).await?;
-                let entries = self.index.entries_listed(folder);
+                let entries = self.entries_of(op, folder).await?;
                 Ok(!entries.iter().any(|entry| entry.kind == kind && entry.id == *id))
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Onlyoffice;
-use super::answers::{FolderDto, Id, PageDto};
+use super::answers::{FolderDto, Id, PageDto, readable};
 use super::api::Trouble;
 use super::codes::Refusal;
 use super::index::{Entry, Found};
@@ -73,6 +73,7 @@ pub(super) struct Way {
 impl Onlyoffice {
     /// The folder at the root of the mount; asked for once.
     pub(super) async fn root(&self) -> Result<Id> {
+        self.ask_site().await?;
         let id = self.root_id.get_or_try_init(|| async {
             let mut at = if self.root.start.bytes().all(|byte| byte.is_ascii_digit()) {
                 Id::new(&self.root.start)
@@ -141,23 +142,36 @@ impl Onlyoffice {
         Ok(Way { folder: self.folder(&parent).await?, key: names::canonical(path.name()) })
     }
 
-    /// The entry of this key in a folder, as fresh as the index allows.
+    /// The entry of this key in a folder. A file that was heard of some time ago is asked about by its id.
     pub(super) async fn find_in(&self, op: &'static str, folder: &Id, key: &str) -> Result<Option<Entry>> {
-        let found = match self.index.find(folder, key) {
-            Found::Unknown => {
-                self.list_folder(op, folder).await?;
-                self.index.find_listed(folder, key)
+        match self.index.find(folder, key) {
+            Found::Entry(entry) if entry.is_fresh() => return Ok(Some(*entry)),
+            Found::Entry(entry) if entry.kind == NodeKind::File => {
+                let now = self.file_by_id(op, &entry.id).await?;
+                let same_place =
+                    now.filter(|file| file.folder_id.as_ref() == Some(folder) && file.title == entry.title);
+                if let Some(file) = same_place {
+                    let mut now = Entry::of_file(file);
+                    now.name = entry.name;
+                    self.index.there(folder, now.clone());
+                    return Ok(Some(now));
+                }
             }
-            found => found,
-        };
-        match found {
+            Found::Nothing => return Ok(None),
+            Found::Entry(_) | Found::Unknown => {}
+        }
+        self.list_folder(op, folder).await?;
+        match self.index.find_listed(folder, key) {
             Found::Entry(entry) => Ok(Some(*entry)),
             Found::Nothing => Ok(None),
-            // More folders are in use at once than are remembered.
-            Found::Unknown => {
-                Err(Error::new(Kind::Busy, op, "too many folders at once").retry(Retry::After(Duration::ZERO)))
-            }
+            Found::Unknown => Err(too_many(op)),
         }
+    }
+
+    /// All entries of a folder, listed now.
+    pub(super) async fn entries_of(&self, op: &'static str, folder: &Id) -> Result<Vec<Entry>> {
+        self.list_folder(op, folder).await?;
+        self.index.entries_listed(folder).ok_or_else(|| too_many(op))
     }
 
     /// Lists a folder into the index. Listings of one folder wait for one another and share what comes.
@@ -168,14 +182,18 @@ impl Onlyoffice {
         if self.index.is_listed_since(folder, asked) {
             return Ok(());
         }
-        let asked = Instant::now();
         let mut attempt = 1;
         loop {
+            let asked = Instant::now();
             let (entries, current, is_steady) = self.pages(op, folder).await?;
             if is_steady || attempt == LISTINGS_MAX {
                 let may_create = current.security.and_then(|security| security.create);
                 self.note_seen(entries.iter().map(|entry| entry.size).max().unwrap_or(0));
                 self.index.listed(folder, entries, may_create, asked);
+                if !is_steady {
+                    // It serves whoever asked, and nobody after that.
+                    self.index.forget(folder);
+                }
                 return Ok(());
             }
             attempt += 1;
@@ -209,27 +227,30 @@ impl Onlyoffice {
             is_steady &= totals.is_none_or(|total| total == page.total);
             totals = Some(page.total);
             let got = (page.folders.len() + page.files.len()) as u64;
-            let folders = page.folders.into_iter().map(Entry::of_folder);
-            for entry in folders.chain(page.files.into_iter().map(Entry::of_file)) {
-                is_steady &= ids.insert((entry.kind, entry.id.clone())) || got == 0;
-                entries.push(entry);
+            let folders = readable(page.folders).map(Entry::of_folder);
+            for entry in folders.chain(readable(page.files).map(Entry::of_file)) {
+                if ids.insert((entry.kind, entry.id.clone())) {
+                    entries.push(entry);
+                } else {
+                    is_steady = false;
+                }
             }
             start += got;
-            if got == 0 || start >= page.total {
-                is_steady &= start >= page.total;
-                entries.sort_by(|a: &Entry, b: &Entry| (a.kind as u8, &a.id).cmp(&(b.kind as u8, &b.id)));
-                entries.dedup_by(|a, b| a.kind == b.kind && a.id == b.id);
-                return Ok((entries, page.current, is_steady));
+            // Where the portal does not count, a page that is not full is the last.
+            let is_over = page.total.map_or(got < PAGE_ENTRIES, |total| start >= total);
+            if got == 0 || is_over {
+                return Ok((entries, page.current, is_steady && is_over));
             }
         }
     }
 
-    /// A folder cannot be listed: it is gone, or may not be seen. Older portals say 403 to both.
+    /// A folder cannot be listed: it is gone, or may not be seen. CommunityServer says 403 to both.
     async fn no_listing(&self, op: &'static str, folder: &Id, trouble: Trouble) -> Error {
         self.index.forget_all();
+        let community = self.site().version.generation().is_community();
         match trouble {
             Trouble::Refused(Refusal { status: 404, .. }) => Error::new(Kind::NotFound, op, "the folder is gone"),
-            Trouble::Refused(refusal) if refusal.status == 403 => {
+            Trouble::Refused(refusal) if refusal.status == 403 && community => {
                 let is_root = self.root_id.get() == Some(folder);
                 let error = refusal.into_error(op);
                 if is_root { error } else { error.kind(Kind::NotFound) }
@@ -237,6 +258,11 @@ impl Onlyoffice {
             trouble => trouble.into_error(op),
         }
     }
+}
+
+/// More folders are in use at once than are remembered.
+fn too_many(op: &'static str) -> Error {
+    Error::new(Kind::Busy, op, "too many folders at once").retry(Retry::After(Duration::ZERO))
 }
 
 /// One listing of a folder at a time.

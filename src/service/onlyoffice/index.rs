@@ -4,7 +4,7 @@
 //! **Names.** Folders go before files, older entries before newer ones: the first of a name has the name, the others have
 //! theirs with their id in it ([`names::with_id`]).
 //!
-//! **Freshness.** A listing is believed for ten times as long as it took: a folder that one request lists is asked for
+//! **Freshness.** A listing is believed for five times as long as it took: a folder that one request lists is asked for
 //! again after a moment, one with a hundred thousand entries is not listed for every file that is looked up in it.
 
 use std::collections::HashMap;
@@ -21,11 +21,13 @@ use super::names;
 use crate::service::{Node, NodeKind};
 
 /// A listing is believed for so many times as long as it took.
-const BELIEF_FACTOR: u32 = 10;
+const BELIEF_FACTOR: u32 = 5;
 /// It is believed at least so long: programs look a name up several times before they make it.
 const BELIEF_MIN: Duration = Duration::from_millis(100);
 /// It is believed no longer.
-const BELIEF_MAX: Duration = Duration::from_secs(60);
+const BELIEF_MAX: Duration = Duration::from_secs(30);
+/// So old may what is known of a file be before it is asked about by its id.
+const FRESH: Duration = Duration::from_secs(1);
 /// Folders that are remembered.
 const FOLDERS_MAX: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
 
@@ -48,6 +50,8 @@ pub(super) struct Entry {
     /// Whether this account may change it, where the portal says so.
     pub(super) may_edit: Option<bool>,
     pub(super) url: Option<String>,
+    /// When the portal said so.
+    pub(super) asked: Instant,
     /// Equal for titles that a database may take for one ([`names::fold`]).
     fold: u64,
 }
@@ -66,6 +70,7 @@ impl Entry {
             locked: file.locked,
             may_edit: file.security.and_then(|security| security.edit),
             url: file.web_url,
+            asked: Instant::now(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Entry {
             locked: false,
             may_edit: None,
             url: None,
+            asked: Instant::now(),
         }
     }
 
@@ -106,6 +112,11 @@ impl Entry {
             url: self.url.clone(),
             sha1: None,
         }
+    }
+
+    /// Whether the portal said so a moment ago.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.asked.elapsed() < FRESH
     }
 
     /// Folders first, then by age.
@@ -137,14 +148,28 @@ struct Folder {
     keys: HashMap<(NodeKind, Id), String>,
     asked: Instant,
     believed: Duration,
-    /// Something happened that makes it doubtful.
-    doubted: bool,
+    /// When something happened that makes it doubtful.
+    doubted: Option<Instant>,
     /// Whether files may be made in it, where the portal says so.
     may_create: Option<bool>,
     changes: Vec<(Instant, Change)>,
 }
 
 impl Folder {
+    /// A folder nobody has listed.
+    fn unknown() -> Folder {
+        let now = Instant::now();
+        Folder {
+            entries: HashMap::new(),
+            keys: HashMap::new(),
+            asked: now,
+            believed: Duration::ZERO,
+            doubted: Some(now),
+            may_create: None,
+            changes: Vec::new(),
+        }
+    }
+
     /// Adds an entry under the name that is free for it; whoever is there first keeps its own.
     fn add(&mut self, mut entry: Entry) {
         if !names::can_be_shown(&entry.title) {
@@ -181,7 +206,7 @@ impl Folder {
     }
 
     fn is_believed(&self, now: Instant) -> bool {
-        !self.doubted && now.duration_since(self.asked) < self.believed
+        self.doubted.is_none() && now.duration_since(self.asked) < self.believed
     }
 }
 
@@ -215,14 +240,17 @@ impl Index {
         entries.sort_by(|a, b| a.rank().cmp(&b.rank()));
         let believed = (asked.elapsed() * BELIEF_FACTOR).clamp(BELIEF_MIN, BELIEF_MAX);
         let mut folders = self.folders();
-        let mut changes = folders.pop(id).map(|known| known.changes).unwrap_or_default();
+        let known = folders.pop(id);
+        // A doubt that arose meanwhile is about this listing as well.
+        let doubted = known.as_ref().and_then(|known| known.doubted).filter(|at| *at > asked);
+        let mut changes = known.map(|known| known.changes).unwrap_or_default();
         changes.retain(|(at, _)| *at >= asked);
         let mut folder = Folder {
             entries: HashMap::with_capacity(entries.len()),
             keys: HashMap::with_capacity(entries.len()),
             asked,
             believed,
-            doubted: false,
+            doubted,
             may_create,
             changes: Vec::new(),
         };
@@ -249,13 +277,13 @@ impl Index {
 
     /// Whether a folder was listed after `moment`.
     pub(super) fn is_listed_since(&self, folder: &Id, moment: Instant) -> bool {
-        self.folders().get(folder).is_some_and(|known| !known.doubted && known.asked >= moment)
+        self.folders().get(folder).is_some_and(|known| known.doubted.is_none() && known.asked >= moment)
     }
 
     /// The folder of this canonical name in a folder, however old the listing is: folders seldom move.
     pub(super) fn subfolder(&self, folder: &Id, key: &str, age_max: Duration) -> Option<Id> {
         let mut folders = self.folders();
-        let known = folders.get(folder).filter(|known| !known.doubted && known.asked.elapsed() < age_max)?;
+        let known = folders.get(folder).filter(|known| known.doubted.is_none() && known.asked.elapsed() < age_max)?;
         let entry = known.entries.get(key).filter(|entry| entry.kind == NodeKind::Directory)?;
         Some(entry.id.clone())
     }
@@ -267,9 +295,29 @@ impl Index {
         Some(known.entries.values().cloned().collect())
     }
 
-    /// All entries of a folder by its last listing, whatever its age.
-    pub(super) fn entries_listed(&self, folder: &Id) -> Vec<Entry> {
-        self.folders().get(folder).map(|known| known.entries.values().cloned().collect()).unwrap_or_default()
+    /// All entries of a folder by its last listing, whatever its age; `None` when none is remembered.
+    pub(super) fn entries_listed(&self, folder: &Id) -> Option<Vec<Entry>> {
+        let mut folders = self.folders();
+        let known = folders.get(folder).filter(|known| known.believed > Duration::ZERO)?;
+        Some(known.entries.values().cloned().collect())
+    }
+
+    /// Whether a folder has so many entries that its listing is believed for long.
+    pub(super) fn is_large(&self, folder: &Id) -> bool {
+        self.folders().get(folder).is_some_and(|known| known.believed > FRESH)
+    }
+
+    /// The files of a folder, as far as they are known, that have `title`, or it with a number: portals number what they
+    /// take for taken.
+    pub(super) fn could_be(&self, folder: &Id, title: &str) -> Vec<Entry> {
+        let mut folders = self.folders();
+        let Some(known) = folders.get(folder) else { return Vec::new() };
+        let (wanted, folded) = (fold_of(title), names::fold(title));
+        let files = known.entries.values().filter(|entry| entry.kind == NodeKind::File);
+        let could_be = |entry: &&Entry| {
+            (entry.fold == wanted && names::fold(&entry.title) == folded) || names::is_numbered(&entry.title, title)
+        };
+        files.filter(could_be).cloned().collect()
     }
 
     /// The files of a folder, as far as they are known, whose titles a database may take for `title`.
@@ -299,7 +347,8 @@ impl Index {
 
     fn change(&self, folder: &Id, change: Change) {
         let mut folders = self.folders();
-        let Some(known) = folders.get_mut(folder) else { return };
+        // Also while it is listed for the first time, or after everything was doubted: the listing must not undo this.
+        let known = folders.get_or_insert_mut(folder.clone(), Folder::unknown);
         known.apply(&change);
         let now = Instant::now();
         // A listing takes no longer than it is believed.
@@ -310,13 +359,14 @@ impl Index {
     /// What was known of a folder is doubtful.
     pub(super) fn forget(&self, folder: &Id) {
         if let Some(known) = self.folders().get_mut(folder) {
-            known.doubted = true;
+            known.doubted = Some(Instant::now());
         }
     }
 
-    /// Nothing that was known counts any more.
+    /// Everything that was known is doubtful.
     pub(super) fn forget_all(&self) {
-        self.folders().clear();
+        let now = Instant::now();
+        self.folders().iter_mut().for_each(|(_, known)| known.doubted = Some(now));
     }
 }
 
@@ -334,7 +384,7 @@ mod tests {
     }
 
     fn names(index: &Index, id: &Id) -> Vec<String> {
-        let mut names: Vec<String> = index.entries_listed(id).into_iter().map(|entry| entry.name).collect();
+        let mut names: Vec<String> = index.entries_listed(id).unwrap().into_iter().map(|entry| entry.name).collect();
         names.sort();
         names
     }
@@ -384,8 +434,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         index.listed(&id, vec![file(1, "a.txt"), folder(2, "d")], None, asked);
         assert!(matches!(index.find(&id, "b.txt"), Found::Nothing));
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(matches!(index.find(&id, "b.txt"), Found::Unknown), "ten times as long as it took");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(matches!(index.find(&id, "b.txt"), Found::Unknown), "five times as long as it took");
         assert!(index.subfolder(&id, "d", Duration::from_secs(20)).is_some());
         assert!(index.subfolder(&id, "a.txt", Duration::from_secs(20)).is_none(), "a file is no folder");
     }
@@ -403,6 +453,29 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         index.listed(&id, vec![file(1, "old.txt")], None, Instant::now());
         assert_eq!(names(&index, &id), ["old.txt"], "a later listing knows better");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_done_before_anything_was_known_counts_too() {
+        let (index, id) = (Index::default(), Id::new("1"));
+        let asked = Instant::now();
+        index.there(&id, file(3, "new.txt"));
+        assert!(index.entries_listed(&id).is_none(), "one entry is no listing");
+        assert!(matches!(index.find(&id, "new.txt"), Found::Unknown));
+        index.listed(&id, Vec::new(), None, asked);
+        assert_eq!(names(&index, &id), ["new.txt"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_doubt_outlives_the_listing_that_was_on_its_way() {
+        let (index, id) = index(vec![file(1, "a.txt")]);
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        index.forget_all();
+        index.listed(&id, vec![file(1, "a.txt")], None, asked);
+        assert!(matches!(index.find(&id, "a.txt"), Found::Unknown));
+        index.listed(&id, vec![file(1, "a.txt")], None, Instant::now());
+        assert!(matches!(index.find(&id, "a.txt"), Found::Entry(_)));
     }
 
     #[tokio::test(start_paused = true)]

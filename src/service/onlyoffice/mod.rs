@@ -36,7 +36,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -65,8 +65,8 @@ use crate::service::{
 /// How long a portal may still be making a file of its chunks after its answer was lost: it copies them one by one. A
 /// moment for the smallest, because a person waits; a disk that copies 16 MiB/s for the others.
 const PACE: Pace = Pace { base: Duration::from_secs(2), per_mib: Duration::from_millis(60) };
-/// Uploads in one chunk whose outcome may have to be asked for; the oldest is forgotten first.
-const WHOLES_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+/// Uploads that are remembered, under way or made lately.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// A portal and an account on it. Has no `Debug`: it holds secrets.
 pub struct OnlyofficeConfig {
@@ -102,7 +102,9 @@ pub struct Onlyoffice {
     guests: Guests,
     journals: Journals,
     doubts: Doubts,
-    wholes: Wholes,
+    wholes: Memory<Open>,
+    /// Which session made a file, for the files that were made lately.
+    accepted: Memory<String>,
     /// The largest file that was ever seen here, in bytes.
     seen: AtomicU64,
 }
@@ -136,7 +138,8 @@ impl Onlyoffice {
             guests,
             journals: Journals::default(),
             doubts: Doubts::new(PACE),
-            wholes: Wholes::default(),
+            wholes: Memory::default(),
+            accepted: Memory::default(),
             seen: AtomicU64::new(0),
         })
     }
@@ -150,12 +153,21 @@ impl Onlyoffice {
     }
 
     async fn ask_site(&self) -> Result<Site> {
-        self.site.get_or_try_init(|| Site::ask(self.sessions.api(), self.chunk_bytes)).await.copied()
+        let site = *self.site.get_or_try_init(|| Site::ask(self.sessions.api(), self.chunk_bytes)).await?;
+        if site.version.generation().is_community() {
+            self.sessions.is_community();
+        }
+        Ok(site)
     }
 
     /// What is known of the portal, without asking.
     fn site(&self) -> Site {
         self.site.get().copied().unwrap_or_else(Site::unknown)
+    }
+
+    /// Whether the mount is a folder of a storage elsewhere.
+    fn root_is_elsewhere(&self) -> bool {
+        self.root_id.get().is_some_and(Id::is_word)
     }
 
     /// A file of so many bytes has been on the portal.
@@ -169,26 +181,30 @@ impl Onlyoffice {
     }
 }
 
-/// Uploads in one chunk, by what a doubt about them is called.
-struct Wholes(Mutex<LruCache<String, Open>>);
+/// Values by name; the oldest are forgotten first.
+struct Memory<T>(Mutex<LruCache<String, T>>);
 
-impl Default for Wholes {
+impl<T> Default for Memory<T> {
     fn default() -> Self {
-        Wholes(Mutex::new(LruCache::new(WHOLES_MAX)))
+        Memory(Mutex::new(LruCache::new(REMEMBERED_MAX)))
     }
 }
 
-impl Wholes {
-    fn put(&self, what: &str, open: Open) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(what.to_owned(), open);
+impl<T: Clone> Memory<T> {
+    fn values(&self) -> MutexGuard<'_, LruCache<String, T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, what: &str) -> Option<Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(what).cloned()
+    fn put(&self, name: &str, value: T) {
+        self.values().put(name.to_owned(), value);
     }
 
-    fn take(&self, what: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(what);
+    fn get(&self, name: &str) -> Option<T> {
+        self.values().get(name).cloned()
+    }
+
+    fn take(&self, name: &str) {
+        self.values().pop(name);
     }
 }
 
@@ -200,7 +216,9 @@ impl Service for Onlyoffice {
 
     fn capability(&self) -> Capability {
         let site = self.site();
-        let (chunk, has_numbers) = (site.chunk_bytes, site.version.generation().has_numbers());
+        // Storages elsewhere, whose folders have words for ids, take one chunk after the other.
+        let has_numbers = site.version.generation().has_numbers() && !self.root_is_elsewhere();
+        let chunk = site.chunk_bytes;
         Capability {
             policy: SizePolicy::Declared(PartRules {
                 size: chunk,

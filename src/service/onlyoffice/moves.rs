@@ -5,14 +5,17 @@
 //! never none. **Extensions.** A file whose extension changes is sent again under the new name and the old one thrown
 //! away, where it is small enough to do so while a program waits; larger ones are left to `mv`, which copies.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Onlyoffice;
 use super::answers::{FileDto, FolderDto, Id};
+use super::api::Api;
 use super::folders::Way;
 use super::index::Entry;
 use super::names;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind, Payload, Spec};
@@ -22,6 +25,8 @@ const OP: &str = "rename";
 /// The largest file that is sent again for a rename, in bytes: a few seconds on an ordinary line, while every program that
 /// looks into the directory waits.
 const RESEND_MAX: u64 = 32 << 20;
+/// The waits before a title is asked for again.
+const RETITLE_WAITS: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(300), Duration::from_secs(1)];
 /// So much of it is read at once.
 const PIECE: u64 = 4 << 20;
 
@@ -30,18 +35,21 @@ impl Onlyoffice {
         names::check_given(to.name())?;
         let (old, entry) = self.entry(OP, from, node).await?;
         let new = self.way(OP, to).await?;
-        let replaced = self.find_in(OP, &new.folder, &new.key).await?.filter(|other| other.id != entry.id);
+        let is_other = |other: &Entry| (other.kind, &other.id) != (entry.kind, &entry.id);
+        let replaced = self.find_in(OP, &new.folder, &new.key).await?.filter(is_other);
         self.check_replaced(&entry, replaced.as_ref(), to).await?;
         let title = wanted_title(&entry, to.name());
         if entry.kind == NodeKind::File && !keeps_extension(&entry.title, &title) {
             return self.resend(from, node, to, &old, &entry).await;
         }
-        let moved = self.relocate(&old, &new, &entry, &title).await?;
+        // From here on something may have been done, and doing all of it again is not the same as once.
+        let moved = self.relocate(&old, &new, &entry, &title).await.map_err(once)?;
         if let Some(replaced) = replaced
             && let Err(error) = self.remove_by_id(OP, &new.folder, replaced.kind, &replaced.id).await
+            && error.kind != Kind::NotFound
         {
             self.undo(&old, &new, &entry, &moved).await;
-            return Err(error);
+            return Err(once(error));
         }
         self.index.gone(&old.folder, entry.kind, &entry.id);
         self.index.there(&new.folder, moved.clone());
@@ -57,8 +65,7 @@ impl Onlyoffice {
             }
             (NodeKind::Directory, NodeKind::File) => Err(Error::new(Kind::NotDirectory, OP, format!("{to} is a file"))),
             (NodeKind::Directory, NodeKind::Directory) => {
-                self.list_folder(OP, &replaced.id).await?;
-                if self.index.entries_listed(&replaced.id).is_empty() {
+                if self.entries_of(OP, &replaced.id).await?.is_empty() {
                     return Ok(());
                 }
                 Err(Error::new(Kind::NotEmpty, OP, format!("{to} is not empty")))
@@ -72,10 +79,10 @@ impl Onlyoffice {
         if old.folder == new.folder {
             return self.retitle(&new.folder, entry, title).await;
         }
-        self.list_folder(OP, &new.folder).await?;
+        let there = self.entries_of(OP, &new.folder).await?;
         let taken = |title: &str| {
             let title = names::fold(title);
-            self.index.entries_listed(&new.folder).iter().any(|other| names::fold(&other.title) == title)
+            there.iter().any(|other| names::fold(&other.title) == title)
         };
         let on_the_way = if !taken(&entry.title) {
             entry.title.clone()
@@ -89,19 +96,20 @@ impl Onlyoffice {
             moving = self.retitle(&old.folder, &moving, &on_the_way).await?;
         }
         let over = match self.carry(OP, entry.kind, &entry.id, &new.folder).await {
-            Ok(over) => Ok(over),
-            Err(error) if error.in_doubt() => Err(error),
+            Ok(over) => over,
             Err(error) => {
                 self.back_to(&old.folder, &moving, &entry.title).await;
-                return Err(error);
+                return Err(if error.kind == Kind::Denied { error.kind(Kind::Refused) } else { error });
             }
         };
-        let arrived = self.is_in(&new.folder, &moving).await?;
-        match (arrived, over) {
-            (true, _) => {}
-            (false, over) => {
-                self.back_to(&old.folder, &moving, &entry.title).await;
-                return Err(over.map_or_else(|error| error, |over| over.into_error(OP)));
+        let mut waits = over.looks().iter();
+        while !self.is_in(&new.folder, &moving).await? {
+            match waits.next() {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => {
+                    self.back_to(&old.folder, &moving, &entry.title).await;
+                    return Err(over.into_error(OP));
+                }
             }
         }
         if moving.title != title {
@@ -116,8 +124,8 @@ impl Onlyoffice {
             let file = self.file_by_id(OP, &entry.id).await?;
             return Ok(file.is_some_and(|file| file.folder_id.as_ref() == Some(folder)));
         }
-        self.list_folder(OP, folder).await?;
-        Ok(self.index.entries_listed(folder).iter().any(|other| other.kind == entry.kind && other.id == entry.id))
+        let entries = self.entries_of(OP, folder).await?;
+        Ok(entries.iter().any(|other| other.kind == entry.kind && other.id == entry.id))
     }
 
     /// Gives an entry another title in its folder.
@@ -125,27 +133,7 @@ impl Onlyoffice {
         if entry.title == title {
             return Ok(entry.clone());
         }
-        let id = entry.id.as_str();
-        let changed = match entry.kind {
-            NodeKind::File => {
-                let body = json!({"title": title, "lastVersion": 0});
-                let call = self
-                    .sessions
-                    .call::<FileDto>(|api| api.call(OP, Method::Put, &["files", "file", id]).json(&body).repeatable());
-                call.await.map(Entry::of_file)
-            }
-            NodeKind::Directory => {
-                let body = json!({"title": title});
-                let call = self.sessions.call::<FolderDto>(|api| {
-                    api.call(OP, Method::Put, &["files", "folder", id]).json(&body).repeatable()
-                });
-                call.await.map(Entry::of_folder)
-            }
-        };
-        let changed = changed.map_err(|trouble| {
-            self.index.forget(folder);
-            trouble.into_error(OP)
-        })?;
+        let changed = self.ask_for_title(folder, entry, title).await?;
         self.index.there(folder, changed.clone());
         if changed.title == title {
             return Ok(changed);
@@ -154,6 +142,39 @@ impl Onlyoffice {
         self.back_to(folder, &changed, &entry.title).await;
         let what = format!("the portal would call it {:?} instead of {title:?}", changed.title);
         Err(Error::new(Kind::CrossDevice, OP, what))
+    }
+
+    /// Asks for another title, again where that may help: the same title twice is the same.
+    async fn ask_for_title(&self, folder: &Id, entry: &Entry, title: &str) -> Result<Entry> {
+        let (id, mut waits) = (entry.id.as_str(), RETITLE_WAITS.iter());
+        loop {
+            let asked = match entry.kind {
+                NodeKind::File => {
+                    let body = json!({"title": title, "lastVersion": 0});
+                    let call = |api: &Api| api.call(OP, Method::Put, &["files", "file", id]).json(&body).repeatable();
+                    self.sessions.call::<FileDto>(call).await.map(Entry::of_file)
+                }
+                NodeKind::Directory => {
+                    let body = json!({"title": title});
+                    let call = |api: &Api| api.call(OP, Method::Put, &["files", "folder", id]).json(&body).repeatable();
+                    self.sessions.call::<FolderDto>(call).await.map(Entry::of_folder)
+                }
+            };
+            let error = match asked {
+                Ok(entry) => return Ok(entry),
+                Err(trouble) => trouble.into_error(OP),
+            };
+            self.index.forget(folder);
+            let again = match error.retry {
+                Retry::After(asked) => waits.next().map(|wait| asked.max(*wait)),
+                Retry::Never | Retry::AskFirst => None,
+            };
+            match again {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None if error.kind == Kind::Denied => return Err(error.kind(Kind::Refused)),
+                None => return Err(error),
+            }
+        }
     }
 
     /// Gives an entry its old title back; what fails here is told by the error that led here.
@@ -187,18 +208,28 @@ impl Onlyoffice {
             bytes.extend_from_slice(&self.read_file(from, node, at..node.size.min(at + PIECE)).await?);
         }
         let spec = Spec { path: to.clone(), size: Some(node.size), sha1: None, replaces: None };
-        let made = self.upload_all(&spec, Payload::from_bytes(bytes.into(), 0)).await?;
+        let made = self.upload_all(&spec, Payload::from_bytes(bytes.into(), 0)).await.map_err(once)?;
         // Both are there now: a failure leaves two, and says so.
-        self.remove_by_id(OP, &old.folder, entry.kind, &entry.id).await?;
-        Ok(made)
+        match self.remove_by_id(OP, &old.folder, entry.kind, &entry.id).await {
+            Err(error) if error.kind != Kind::NotFound => Err(once(error)),
+            _ => Ok(made),
+        }
     }
 }
 
 /// The title for a name: a rename stores it as it is, so a name without extension needs no dot.
 fn wanted_title(entry: &Entry, name: &str) -> String {
     match entry.kind {
-        NodeKind::File if names::canonical(name) == names::canonical(&entry.name) => entry.title.clone(),
+        NodeKind::File if names::shown(&entry.title) == name => entry.title.clone(),
         _ => name.to_owned(),
+    }
+}
+
+/// The failure of something that must not be done from its beginning again.
+fn once(error: Error) -> Error {
+    match error.retry {
+        Retry::After(_) => error.retry(Retry::Never),
+        Retry::Never | Retry::AskFirst => error,
     }
 }
 

@@ -17,6 +17,8 @@ const TITLE_UNITS_MAX: usize = 170;
 const GIVEN_UNITS_MAX: usize = 165;
 /// Characters that a portal replaces, beside everything outside of the first plane of Unicode.
 const REPLACED: &str = "\t*+:\"<>?|\\/";
+/// So much of an id is part of a name.
+const ID_SHOWN_MAX: usize = 64;
 /// The operation, in errors.
 const OP: &str = "name";
 
@@ -54,23 +56,43 @@ pub(super) fn extension(title: &str) -> String {
 }
 
 /// What two titles have in common that a portal's database may take for one: case, accents and blanks at the end do not
-/// count in MySQL. More titles count as one here than in most databases, never fewer.
+/// count in MySQL, and a sharp s is one s or two, by the collation. More titles count as one here than in any database,
+/// never fewer.
 pub(super) fn fold(title: &str) -> String {
     let plain = title.trim_end().nfkd().filter(|c| !is_combining_mark(*c));
-    plain.flat_map(char::to_lowercase).collect()
+    // Up first: several small letters have one capital.
+    let mut folded: Vec<char> = plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    folded.dedup_by(|a, b| *a == 's' && *b == 's');
+    folded.into_iter().collect()
+}
+
+/// Whether `title` is `wanted` with a number: `a (1).txt`.
+pub(super) fn is_numbered(title: &str, wanted: &str) -> bool {
+    // Most titles are not: folders are large, and are gone through for each file.
+    if !title.contains(" (") {
+        return false;
+    }
+    let extension = extension(wanted);
+    let stem = |title: &str| fold(title).strip_suffix(&fold(&extension)).map(str::to_owned);
+    let (Some(title), Some(wanted)) = (stem(title), stem(wanted.trim_end_matches('.'))) else { return false };
+    let rest = title.trim_end_matches('.').strip_prefix(&wanted).and_then(|rest| rest.strip_prefix(" ("));
+    let number = rest.and_then(|rest| rest.strip_suffix(')'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A name that can be shown for an entry that is not the first of its title, or whose title is no file name.
 pub(super) fn with_id(title: &str, id: &str) -> String {
     let plain: String = shown(title).chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
-    let id: String = id.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    // Ids of storages elsewhere are as long as paths; their end tells them apart.
+    let id = &id[id.len().saturating_sub(ID_SHOWN_MAX)..];
     let (stem, extension) = match plain.rfind('.') {
         Some(dot) if dot > 0 && plain.len() - dot <= 20 => plain.split_at(dot),
         _ => (plain.as_str(), ""),
     };
     let suffix = format!(" (id {id}){extension}");
     let mut stem = stem;
-    while stem.len() + suffix.len() > NAME_BYTES_MAX {
+    while !stem.is_empty() && stem.len() + suffix.len() > NAME_BYTES_MAX {
         stem = &stem[..stem.char_indices().next_back().map_or(0, |(at, _)| at)];
     }
     format!("{stem}{suffix}")
@@ -180,7 +202,11 @@ mod tests {
     #[test]
     fn what_a_database_takes_for_one() {
         assert_eq!(fold("Report.PDF"), fold("report.pdf"));
-        assert_eq!(fold("Grüße.txt "), fold("grusse.txt").replace("ss", "ß"));
+        for (a, b) in [("Straße", "strasse"), ("Straße", "STRASE"), ("ΛΌΓΟΣ", "Λόγος"), ("ıI", "Ii"), ("ﬁn", "FIN")]
+        {
+            assert_eq!(fold(a), fold(b), "{a} {b}");
+        }
+        assert_eq!(fold("Grüße.txt "), fold("grusse.TXT"));
         assert_eq!(fold("Élan."), fold("elan."));
         assert_ne!(fold("a.txt"), fold("b.txt"));
     }
@@ -196,6 +222,20 @@ mod tests {
         assert!(long.len() <= NAME_BYTES_MAX && long.ends_with(" (id sbox-12x).docx"), "{long}");
     }
 
+    #[test]
+    fn a_numbered_title_is_recognised() {
+        for (title, wanted) in
+            [("a (1).txt", "a.txt"), ("A (12).TXT", "a.txt"), ("README (1).", "README."), ("x.y (3).z", "x.y.z")]
+        {
+            assert!(is_numbered(title, wanted), "{title} {wanted}");
+        }
+        for (title, wanted) in
+            [("a (1).txt", "a.pdf"), ("a (b).txt", "a.txt"), ("a.txt", "a.txt"), ("ab (1).txt", "a.txt")]
+        {
+            assert!(!is_numbered(title, wanted), "{title} {wanted}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_canonical_name_stands_for_itself(name in "[A-Za-zäÖßİΣ. ]{1,12}") {
@@ -206,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_a_portal_sends_can_be_shown(title in "\\PC{0,200}", id in "[0-9]{1,9}") {
+        fn whatever_a_portal_sends_can_be_shown(title in "\\PC{0,200}", id in "\\PC{1,300}") {
             prop_assert!(is_entry_name(&with_id(&title, &id)), "{}", with_id(&title, &id));
         }
     }

@@ -38,10 +38,14 @@ impl Onlyoffice {
                     Err(Error::new(Kind::Corrupt, OP, what))
                 }
             },
-            // The whole file, or a server that knows no ranges.
+            // The whole file, or a server that knows no ranges. Without a length it may be anything, a page to sign in for
+            // example: then only a whole file of the right size counts.
             200 => match answer.header("content-length").and_then(|len| len.parse::<u64>().ok()) {
-                Some(total) if total != node.size => Err(changed(path)),
-                _ => answer.bytes(range.start, len, Rest::Ignored).await,
+                Some(total) if total == node.size => answer.bytes(range.start, len, Rest::Ignored).await,
+                Some(_) if answer.is_html() => Err(no_file(path)),
+                Some(_) => Err(changed(path)),
+                None if range == (0..node.size) && !answer.is_html() => answer.bytes(0, len, Rest::Nothing).await,
+                None => Err(no_file(path)),
             },
             _ => Err(self.not_read(path, node, answer).await),
         }
@@ -87,6 +91,10 @@ impl Onlyoffice {
             }
         }
     }
+}
+
+fn no_file(path: &RemotePath) -> Error {
+    Error::new(Kind::Protocol, OP, format!("{path}: the portal sends something else than the file"))
 }
 
 fn changed(path: &RemotePath) -> Error {

@@ -4,15 +4,16 @@
 //! it renewed. **No hammering.** A portal blocks accounts that knock too often (`service/rejections.rs`). **Nothing is
 //! lost.** Upload sessions belong to the account, not to its token: after a renewal the same request goes on.
 //!
-//! **403.** Portals answer some calls with 403 where others say 401, so a 403 is asked about once (`people/@self`) before it
-//! is told to anybody.
+//! **403.** Portals answer some calls with 403 where others say 401, so a 403 is asked about once (`files/@my`) before it is
+//! told to anybody.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -54,6 +55,8 @@ struct Record {
 pub(super) struct Sessions {
     api: Api,
     credentials: Credentials,
+    /// Whether the portal is known to be a CommunityServer.
+    community: AtomicBool,
     record: Mutex<Record>,
     /// One sign-in at a time. A permit, not a lock: it is held while the portal is asked.
     turn: Semaphore,
@@ -71,7 +74,13 @@ enum NotSignedIn {
 
 impl Sessions {
     pub(super) fn new(api: Api, credentials: Credentials) -> Sessions {
-        Sessions { api, credentials, record: Mutex::default(), turn: Semaphore::new(1) }
+        let community = AtomicBool::new(false);
+        Sessions { api, credentials, community, record: Mutex::default(), turn: Semaphore::new(1) }
+    }
+
+    /// The portal turned out to be a CommunityServer.
+    pub(super) fn is_community(&self) {
+        self.community.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -93,7 +102,7 @@ impl Sessions {
         loop {
             let answer = self.api.exchange_with_status(call(&self.api), Some(&session.pass)).await;
             match answer {
-                Err(Trouble::Refused(refusal)) if !renewed && self.is_lost(&session, &refusal).await => {
+                Err(Trouble::Refused(refusal)) if !renewed && self.is_lost(&session, &refusal).await? => {
                     session = self.renew(Some(session.number)).await?;
                     renewed = true;
                 }
@@ -109,11 +118,25 @@ impl Sessions {
         loop {
             let answer = self.api.send(call(&self.api), Some(&session.pass)).await?;
             let refusal = Refusal { status: answer.status(), message: String::new(), wait: None, only_reads: true };
-            if renewed || !self.is_lost(&session, &refusal).await {
+            if renewed || !self.is_lost(&session, &refusal).await? {
                 return Ok(answer);
             }
             session = self.renew(Some(session.number)).await?;
             renewed = true;
+        }
+    }
+
+    /// Makes sure that we are signed in.
+    ///
+    /// # Errors
+    /// What keeps us out, or the portal from saying so.
+    pub(super) async fn confirm(&self) -> Result<()> {
+        let asked = self.call::<Value>(|api| api.call(OP, Method::Get, &["files", "@my"]).query([("count", "1")]));
+        match asked.await {
+            Ok(_) => Ok(()),
+            // Signed in, and not allowed to see that.
+            Err(Trouble::Refused(Refusal { status: 402..=404, .. })) => Ok(()),
+            Err(trouble) => Err(trouble.into_error(OP)),
         }
     }
 
@@ -124,16 +147,28 @@ impl Sessions {
     }
 
     /// Whether `refusal` means that the portal has forgotten `session`.
-    async fn is_lost(&self, session: &Session, refusal: &Refusal) -> bool {
+    ///
+    /// # Errors
+    /// What keeps the portal from saying so. The refused call was not done.
+    async fn is_lost(&self, session: &Session, refusal: &Refusal) -> Result<bool> {
         if !refusal.may_be_signed_out() {
-            return false;
+            return Ok(false);
         }
         if refusal.status == 401 {
-            return true;
+            return Ok(true);
         }
-        let call = self.api.call(OP, Method::Get, &["people", "@self"]);
-        let asked: Result<SelfDto, Trouble> = self.api.exchange(call, Some(&session.pass)).await;
-        matches!(asked, Err(Trouble::Refused(Refusal { status: 401 | 403, .. })))
+        // A call that every key may make, and that says 401 to whoever is not signed in.
+        let call = self.api.call(OP, Method::Get, &["files", "@my"]).query([("count", "1")]);
+        match self.api.exchange::<Value>(call, Some(&session.pass)).await {
+            Ok(_) => Ok(false),
+            Err(Trouble::Refused(Refusal { status: 401, .. })) => Ok(true),
+            Err(Trouble::Refused(Refusal { status: 400..=428, .. })) => Ok(false),
+            Err(trouble) => {
+                let error = trouble.into_error(OP);
+                let retry = if error.in_doubt() { Retry::After(Duration::ZERO) } else { error.retry };
+                Err(error.retry(retry))
+            }
+        }
     }
 
     async fn current(&self) -> Result<Arc<Session>> {
@@ -174,7 +209,7 @@ impl Sessions {
                 let body = json!({"userName": user, "password": password.expose_secret()});
                 let call = self.api.call(OP, Method::Post, &["authentication"]).json(&body).repeatable();
                 let answer: Result<TokenDto, Trouble> = self.api.exchange(call, None).await;
-                judge(user, answer).map(|token| Pass::Token(token.into()))
+                judge(user, answer, self.community.load(Ordering::Relaxed)).map(|token| Pass::Token(token.into()))
             }
         }
     }
@@ -193,7 +228,7 @@ fn pass(token: &SecretString) -> Pass {
 }
 
 /// The token, or why there is none.
-fn judge(user: &str, answer: Result<TokenDto, Trouble>) -> Result<String, NotSignedIn> {
+fn judge(user: &str, answer: Result<TokenDto, Trouble>, community: bool) -> Result<String, NotSignedIn> {
     let refusal = match answer {
         Ok(TokenDto { token: Some(token), tfa: false, sms: false }) if !token.is_empty() => return Ok(token),
         Ok(TokenDto { tfa, sms, .. }) if tfa || sms => {
@@ -214,6 +249,7 @@ fn judge(user: &str, answer: Result<TokenDto, Trouble>) -> Result<String, NotSig
     let error = |what: String| Error::new(Kind::SignedOut, OP, what);
     match refusal.status {
         // CommunityServer answers a wrong password with 500, like everything else.
+        500 if !community => Err(NotSignedIn::Failed(refusal.into_error(OP))),
         401 | 500 => {
             let what = format!("the portal does not let {user} in: {said}");
             Err(NotSignedIn::Rejected(error(what).hint("check user and password")))
@@ -275,18 +311,20 @@ mod tests {
     #[test]
     fn what_comes_of_a_sign_in() {
         let answer = |text| Ok(serde_json::from_str::<TokenDto>(text).unwrap());
-        assert_eq!(judge("me", answer(r#"{"token":"t","expires":"2027-01-01"}"#)).ok().unwrap(), "t");
+        assert_eq!(judge("me", answer(r#"{"token":"t","expires":"2027-01-01"}"#), false).ok().unwrap(), "t");
         for second in [r#"{"tfa":true,"tfaKey":"x"}"#, r#"{"sms":true,"phoneNoise":"x"}"#] {
-            let Err(NotSignedIn::Throttled(error)) = judge("me", answer(second)) else { panic!("let in") };
+            let Err(NotSignedIn::Throttled(error)) = judge("me", answer(second), false) else { panic!("let in") };
             assert!(error.to_string().contains("second factor"), "{error}");
         }
         for wrong in [401, 500] {
-            let Err(NotSignedIn::Rejected(error)) = judge("me", refused(wrong)) else { panic!("let in") };
+            let Err(NotSignedIn::Rejected(error)) = judge("me", refused(wrong), true) else { panic!("let in") };
             assert!(error.to_string().contains("User authentication failed"), "{error}");
         }
-        assert!(matches!(judge("me", refused(403)), Err(NotSignedIn::Throttled(_))));
+        let restarting = judge("me", refused(500), false);
+        assert!(matches!(restarting, Err(NotSignedIn::Failed(_))), "DocSpace says 401 to a wrong password");
+        assert!(matches!(judge("me", refused(403), false), Err(NotSignedIn::Throttled(_))));
         assert!(
-            matches!(judge("me", refused(502)), Err(NotSignedIn::Failed(error)) if error.kind == Kind::Unreachable)
+            matches!(judge("me", refused(502), false), Err(NotSignedIn::Failed(error)) if error.kind == Kind::Unreachable)
         );
     }
 

@@ -2,10 +2,13 @@
 //! became of one is seen by looking at the folder.
 //!
 //! **Accepted** is a file whose id, size and name were read back. A second file that the portal made instead of a new
-//! version is removed, and so is one that an earlier attempt made after all.
+//! version is removed, and so is one that an earlier attempt made after all; never anything that may be somebody else's:
+//! what was there before the upload, what another upload made, what has more than one version.
 //!
 //! **Doubt.** A file that is there as it should be is believed at once. One that is not may still be in the making: how
 //! long, says [`super::PACE`].
+
+use serde_json::json;
 
 use super::Onlyoffice;
 use super::answers::{FileDto, Id};
@@ -15,6 +18,7 @@ use super::names;
 use super::plan::Target;
 use super::upload::{doubt, read};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::http::Method;
 use crate::service::{Node, NodeKind, Progress, Receipt, SessionToken, Spec};
 
 /// The operation, in errors.
@@ -29,59 +33,92 @@ impl Onlyoffice {
             self.index.forget(&open.plan.folder);
             return Err(Error::new(Kind::Corrupt, OP, "the portal says that it has the file, and has none"));
         };
+        if open.plan.target.known().map(|known| &known.id) != Some(id) && open.plan.there.contains(id) {
+            return Err(self.wrong_file(open, file).await);
+        }
         let size = file.pure_content_length.unwrap_or(0);
         if size != open.total {
-            self.remove_unless_known(open, id).await;
+            self.remove_own(open, &file).await;
             let what = format!("the portal has {size} bytes of a file of {}", open.total);
             return Err(Error::new(Kind::Corrupt, OP, what));
         }
-        if let Some(known) = open.plan.target.known().filter(|known| known.id != *id) {
-            return Err(self.twin(open, &known.id, id).await);
+        if open.plan.target.known().is_some_and(|known| known.id != *id) {
+            return Err(self.twin(open, &file).await);
         }
         let entry = self.settle_name(open, file).await?;
         if open.plan.target == Target::New && self.doubts.is_noted(&doubt(spec)) {
             self.remove_echoes(open, id).await;
         }
-        self.doubts.settled(&doubt(spec));
-        self.doubts.settled(&open.id);
-        self.wholes.take(&doubt(spec));
-        self.note_seen(size);
-        self.index.there(&open.plan.folder, entry.clone());
+        self.note_accepted(open, &entry, &doubt(spec));
         Ok(entry.node())
+    }
+
+    /// The file is there as it should be: nothing about it is in doubt any more.
+    fn note_accepted(&self, open: &Open, entry: &Entry, doubt: &str) {
+        self.journals.close(&open.id);
+        self.doubts.settled(doubt);
+        self.doubts.settled(&open.id);
+        self.wholes.take(doubt);
+        self.note_seen(entry.size);
+        self.accepted.put(entry.id.as_str(), open.id.clone());
+        self.index.there(&open.plan.folder, entry.clone());
     }
 
     /// The file by its id. That it cannot be read back for a moment changes nothing: it is asked about again.
     async fn read_back(&self, id: &Id) -> Result<Option<FileDto>> {
-        self.file_by_id(OP, id).await.map_err(|error| match error.retry {
-            Retry::After(_) => error.retry(Retry::AskFirst),
-            Retry::Never | Retry::AskFirst => error,
-        })
+        self.file_by_id(OP, id).await.map_err(look_again)
+    }
+
+    /// The portal took another file for the one that was meant. Its old version is made the present one again.
+    async fn wrong_file(&self, open: &Open, file: FileDto) -> Error {
+        self.index.forget(&open.plan.folder);
+        let title = crate::error::printable(&file.title).into_owned();
+        let restored = match file.version {
+            2.. => {
+                let body = json!({"title": file.title, "lastVersion": file.version - 1});
+                let call = self.sessions.call::<FileDto>(|api| {
+                    api.call(OP, Method::Put, &["files", "file", file.id.as_str()]).json(&body).repeatable()
+                });
+                call.await.is_ok()
+            }
+            _ => false,
+        };
+        let what = match restored {
+            true => format!("the portal put the content into {title:?}, whose old version was restored"),
+            false => format!("the portal put the content into {title:?}"),
+        };
+        tracing::error!("{what}; its history has the old version");
+        Error::new(Kind::Conflict, OP, what).hint("rename one of the two files on the portal")
     }
 
     /// The portal made a second file instead of a new version, as it does when the first one is being edited.
-    async fn twin(&self, open: &Open, old: &Id, new: &Id) -> Error {
-        let removed = self.remove_by_id(OP, &open.plan.folder, NodeKind::File, new).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, old = old.as_str(), new = new.as_str(), "a second file of the same title is left");
-        }
+    async fn twin(&self, open: &Open, twin: &FileDto) -> Error {
+        self.remove_own(open, twin).await;
         self.index.forget(&open.plan.folder);
         let what = "the portal cannot replace the file: somebody edits it, or has locked it";
         Error::new(Kind::Busy, OP, what).hint("close it there, and write it again")
     }
 
-    /// What this upload made, unless it was there before.
-    async fn remove_unless_known(&self, open: &Open, id: &Id) {
-        if open.plan.target.known().is_some_and(|known| known.id == *id) {
-            return;
+    /// Removes what this upload made, and only that.
+    pub(super) async fn remove_own(&self, open: &Open, file: &FileDto) {
+        let foreign = open.plan.there.contains(&file.id) || self.is_of_another(open, &file.id) || file.version > 1;
+        let removed = match foreign {
+            true => Err(Error::new(Kind::Conflict, OP, "it may be somebody else's")),
+            false => self.remove_by_id(OP, &open.plan.folder, NodeKind::File, &file.id).await,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%error, id = file.id.as_str(), "the portal keeps a file that is not what was meant");
         }
-        if let Err(error) = self.remove_by_id(OP, &open.plan.folder, NodeKind::File, id).await {
-            tracing::warn!(%error, "the portal keeps a file that is not what was sent");
-        }
+    }
+
+    /// Whether another upload of this mount has made the file.
+    fn is_of_another(&self, open: &Open, id: &Id) -> bool {
+        self.accepted.get(id.as_str()).is_some_and(|session| session != open.id)
     }
 
     /// The entry under the name it was meant to have. A portal that found the title taken has added a number to it.
     async fn settle_name(&self, open: &Open, file: FileDto) -> Result<Entry> {
-        let mut entry = Entry::of_file(file);
+        let mut entry = Entry::of_file(file.clone());
         if open.plan.target.known().is_some() {
             // It keeps the name it has in the mount, whatever else has its title.
             entry.name = open.plan.name.clone();
@@ -90,13 +127,24 @@ impl Onlyoffice {
         if names::canonical(&entry.name) == open.plan.name {
             return Ok(entry);
         }
+        // Taken by what only looks alike, which is no matter; or by a file that came meanwhile, which is to be replaced.
+        let there = self.entries_of(OP, &open.plan.folder).await.map_err(look_again)?;
+        let is_same = |other: &Entry| {
+            other.kind == NodeKind::File && other.id != entry.id && names::canonical(&other.name) == open.plan.name
+        };
+        if there.iter().any(is_same) {
+            self.remove_own(open, &file).await;
+            return Err(Error::new(Kind::NotFound, OP, "another client has made the file meanwhile"));
+        }
         match self.retitle(&open.plan.folder, &entry, &open.plan.title).await {
             Ok(entry) => Ok(entry),
-            Err(error) => {
-                self.remove_unless_known(open, &entry.id).await;
+            Err(error) if error.retry == Retry::Never => {
+                self.remove_own(open, &file).await;
                 let what = format!("the portal stores the file as {:?}: {}", entry.title, error.what);
                 Err(Error::new(Kind::BadName, OP, what))
             }
+            // It is there, under another name as yet.
+            Err(error) => Err(look_again(error)),
         }
     }
 
@@ -105,7 +153,9 @@ impl Onlyoffice {
         match self.made_by(open).await {
             Ok(made) => {
                 for entry in made.into_iter().filter(|entry| entry.id != *kept) {
-                    self.remove_unless_known(open, &entry.id).await;
+                    if let Ok(Some(file)) = self.file_by_id(OP, &entry.id).await {
+                        self.remove_own(open, &file).await;
+                    }
                 }
             }
             Err(error) => tracing::warn!(%error, "whether an earlier attempt left a second file is not known"),
@@ -113,36 +163,54 @@ impl Onlyoffice {
     }
 
     /// The file of `open`, if it is there.
-    pub(super) async fn look(&self, open: &Open) -> Result<Option<Node>> {
-        let found = match open.plan.target.known() {
-            Some(known) => {
-                let file = self.file_by_id(OP, &known.id).await?.map(Entry::of_file);
-                file.filter(|entry| entry.stamp() != known.stamp && entry.size == open.total)
-            }
-            None => self.made_by(open).await?.into_iter().next(),
+    ///
+    /// # Errors
+    /// `Busy` when the portal made a second file of it.
+    pub(super) async fn look(&self, spec: &Spec, open: &Open) -> Result<Option<Node>> {
+        let is_done = |entry: &Entry| {
+            let changed = match &open.plan.target {
+                Target::New => true,
+                Target::Version(known) => entry.version > known.version,
+                Target::InPlace(known) => entry.stamp() != known.stamp,
+            };
+            changed && entry.size == open.total
         };
-        let Some(entry) = found else { return Ok(None) };
-        let Some(file) = self.file_by_id(OP, &entry.id).await? else { return Ok(None) };
+        let file = match open.plan.target.known() {
+            Some(known) => self.file_by_id(OP, &known.id).await?.filter(|file| is_done(&Entry::of_file(file.clone()))),
+            None => None,
+        };
+        let file = match file {
+            Some(file) => file,
+            None if matches!(open.plan.target, Target::InPlace(_)) => return Ok(None),
+            None => {
+                let Some(made) = self.made_by(open).await?.into_iter().next() else { return Ok(None) };
+                let Some(file) = self.file_by_id(OP, &made.id).await? else { return Ok(None) };
+                if open.plan.target != Target::New {
+                    return Err(self.twin(open, &file).await);
+                }
+                file
+            }
+        };
         let entry = self.settle_name(open, file).await?;
-        self.journals.close(&open.id);
-        self.note_seen(entry.size);
-        self.index.there(&open.plan.folder, entry.clone());
+        self.note_accepted(open, &entry, &doubt(spec));
         Ok(Some(entry.node()))
     }
 
-    /// Files that the session of a new file may have made: of its size, under its title or that title with a number, and
-    /// not there before.
+    /// Files that the session may have made: of its size, under its title or that title with a number, not there before,
+    /// and of no other upload.
     async fn made_by(&self, open: &Open) -> Result<Vec<Entry>> {
-        let folder = &open.plan.folder;
-        self.list_folder(OP, folder).await?;
-        let title = names::fold(&open.plan.title);
-        let entries = self.index.entries_listed(folder).into_iter().filter(|entry| {
-            let is_it = names::fold(&entry.title) == title || is_numbered(&entry.title, &open.plan.title);
-            entry.kind == NodeKind::File && is_it && entry.size == open.total && !open.plan.alike.contains(&entry.id)
-        });
-        let mut entries: Vec<Entry> = entries.collect();
-        entries.sort_by(|a, b| a.id.age().cmp(&b.id.age()));
-        Ok(entries)
+        let titles = [names::fold(&open.plan.title), names::fold(&open.plan.sent_title)];
+        let is_it = |entry: &Entry| {
+            let titled = titles.contains(&names::fold(&entry.title))
+                || names::is_numbered(&entry.title, &open.plan.title)
+                || names::is_numbered(&entry.title, &open.plan.sent_title);
+            let before = open.plan.there.contains(&entry.id) || self.is_of_another(open, &entry.id);
+            entry.kind == NodeKind::File && titled && !before && entry.size == open.total && entry.version <= 1
+        };
+        let entries = self.entries_of(OP, &open.plan.folder).await?;
+        let mut made: Vec<Entry> = entries.into_iter().filter(is_it).collect();
+        made.sort_by(|a, b| a.id.age().cmp(&b.id.age()));
+        Ok(made)
     }
 
     /// What became of an upload in doubt.
@@ -156,71 +224,44 @@ impl Onlyoffice {
         };
         let open = read(token)?;
         let held: u64 = receipts.iter().map(|receipt| receipt.range.end - receipt.range.start).sum();
+        // Another process may have sent anything.
         let journal = self.journals.get(&open.id);
         let in_doubt = journal.as_ref().is_none_or(|journal| journal.in_doubt);
-        if open.has_numbers() {
-            if held < open.total {
-                // Chunks are sent again, whatever became of them; a session that is gone says so then.
-                return Ok(Progress::Holds(receipts.to_vec()));
-            }
-        } else if !in_doubt && held < open.total {
+        let all_sent = held >= open.total || journal.as_ref().is_none_or(|journal| journal.ended);
+        if open.has_numbers() && held < open.total || !open.has_numbers() && !in_doubt && held < open.total {
+            // Numbered chunks are sent again, whatever became of them; a session that is gone says so then.
             return Ok(Progress::Holds(receipts.to_vec()));
         }
-        if let Some(node) = self.look(&open).await? {
-            return Ok(Progress::Finished(node));
-        }
-        if self.doubts.is_fresh(&open.id, open.total) {
-            return Ok(Progress::Unknown);
+        if all_sent {
+            if let Some(node) = self.look(spec, &open).await? {
+                return Ok(Progress::Finished(node));
+            }
+            if self.doubts.is_fresh(&open.id, open.total) {
+                return Ok(Progress::Unknown);
+            }
         }
         if open.has_numbers() {
             return Ok(Progress::Holds(receipts.to_vec()));
         }
         // A chunk that may have been counted cannot be sent again, and nothing shall come of it later.
-        if let Err(error) = self.give_up(&open).await {
-            tracing::debug!(%error, "an abandoned upload session is left to the portal");
-        }
+        self.give_up_quietly(&open).await;
         Ok(Progress::Gone)
     }
 
     async fn probe_whole(&self, spec: &Spec) -> Result<Progress> {
         let Some(open) = self.wholes.get(&doubt(spec)) else { return Ok(Progress::Gone) };
-        match self.look(&open).await? {
-            Some(node) => {
-                self.wholes.take(&doubt(spec));
-                self.doubts.settled(&doubt(spec));
-                Ok(Progress::Finished(node))
-            }
+        match self.look(spec, &open).await? {
+            Some(node) => Ok(Progress::Finished(node)),
             None if self.doubts.is_fresh(&doubt(spec), open.total) => Ok(Progress::Unknown),
             None => Ok(Progress::Gone),
         }
     }
 }
 
-/// Whether `title` is `wanted` with a number: `a (1).txt`.
-fn is_numbered(title: &str, wanted: &str) -> bool {
-    let extension = names::extension(wanted);
-    let stem = |title: &str| names::fold(title).strip_suffix(&names::fold(&extension)).map(str::to_owned);
-    let (Some(title), Some(wanted)) = (stem(title), stem(wanted.trim_end_matches('.'))) else { return false };
-    let rest = title.trim_end_matches('.').strip_prefix(&wanted).and_then(|rest| rest.strip_prefix(" ("));
-    let number = rest.and_then(|rest| rest.strip_suffix(')'));
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_numbered_title_is_recognised() {
-        for (title, wanted) in
-            [("a (1).txt", "a.txt"), ("A (12).TXT", "a.txt"), ("README (1).", "README."), ("x.y (3).z", "x.y.z")]
-        {
-            assert!(is_numbered(title, wanted), "{title} {wanted}");
-        }
-        for (title, wanted) in
-            [("a (1).txt", "a.pdf"), ("a (b).txt", "a.txt"), ("a.txt", "a.txt"), ("ab (1).txt", "a.txt")]
-        {
-            assert!(!is_numbered(title, wanted), "{title} {wanted}");
-        }
+/// The file may be there: whoever hears this asks again before anything is sent.
+fn look_again(error: Error) -> Error {
+    match error.retry {
+        Retry::After(_) => error.retry(Retry::AskFirst),
+        Retry::Never | Retry::AskFirst => error,
     }
 }

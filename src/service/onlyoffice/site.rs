@@ -11,12 +11,11 @@ use crate::http::Method;
 const OP: &str = "version";
 /// The chunk size of a portal that does not tell, in bytes.
 const CHUNK_BYTES: u64 = 10 << 20;
-/// No portal takes larger requests than this, in bytes; a larger chunk size is not believed.
-const CHUNK_BYTES_MAX: u64 = 100 << 20;
 /// Chunks of one file at once: enough to fill a line with a round trip of 100 ms, few enough that several files share it.
 const WIDTH: usize = 3;
 
-/// What is known of a portal.
+/// What is known of a portal. Its chunk size is taken as it is: a session counts as many chunks as there would be of that
+/// size, so that with any other no file would ever be complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site {
     pub(super) version: Version,
@@ -57,7 +56,7 @@ impl Site {
             Err(Trouble::Refused(Refusal { status: 400..=404, .. })) => SettingsDto::default(),
             Err(trouble) => return Err(trouble.into_error(OP)),
         };
-        let told = settings.chunk_upload_size.filter(|bytes| (1..=CHUNK_BYTES_MAX).contains(bytes));
+        let told = settings.chunk_upload_size.filter(|bytes| *bytes > 0);
         let width = settings.max_upload_thread_count.map_or(WIDTH, |threads| threads.clamp(1, WIDTH));
         Ok(Site { version, chunk_bytes: told.unwrap_or(untold), width })
     }

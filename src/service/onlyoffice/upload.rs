@@ -8,9 +8,9 @@ use super::Onlyoffice;
 use super::answers::Id;
 use super::api::Trouble;
 use super::chunks::{Open, Sent};
-use super::codes::Meaning;
+use super::codes::{Meaning, Refusal};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::service::{Begun, Node, NodeKind, Part, Payload, Receipt, SessionToken, Spec};
+use crate::service::{Begun, Node, Part, Payload, Receipt, SessionToken, Spec};
 
 /// The operation, in errors.
 const OP: &str = "upload";
@@ -36,6 +36,7 @@ impl Onlyoffice {
         let range = part.payload.range();
         let counted = self.journals.with(&open.id, |journal| {
             journal.numbers.insert(number);
+            journal.ended |= part.last;
             journal.counted
         });
         if !open.has_numbers() && counted != range.start {
@@ -49,7 +50,7 @@ impl Onlyoffice {
         let sent = match sent {
             Ok(sent) => sent,
             Err(trouble) => {
-                let error = self.judge(&open, trouble);
+                let error = self.judge(&open, trouble).await;
                 if error.in_doubt() {
                     self.journals.with(&open.id, |journal| journal.in_doubt = true);
                     if part.last {
@@ -86,13 +87,11 @@ impl Onlyoffice {
     /// A file came of it before all was sent. One that was there before keeps the wrong content until the next attempt.
     async fn remove_corrupt(&self, open: &Open, file: Option<Id>) {
         self.journals.close(&open.id);
-        let Some(file) = file.filter(|id| !id.is_none() && open.plan.target.known().is_none_or(|old| old.id != *id))
-        else {
-            return;
-        };
-        let removed = self.remove_by_id(OP, &open.plan.folder, NodeKind::File, &file).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, "the portal keeps a file that is not what was sent");
+        let Some(id) = file.filter(|id| !id.is_none()) else { return };
+        match self.file_by_id(OP, &id).await {
+            Ok(Some(file)) => self.remove_own(open, &file).await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the portal keeps a file that is not what was sent"),
         }
     }
 
@@ -125,11 +124,12 @@ impl Onlyoffice {
                 self.give_up_quietly(&open).await;
                 Err(refusal.into_error(OP))
             }
-            Err(Trouble::Refused(refusal)) if is_session_gone(&refusal.meaning()) => {
-                // An earlier answer was lost, or the session was.
-                match self.look(&open).await? {
+            // An earlier answer was lost, or the session was. After a doubt the words do not matter: what failed once on the
+            // portal's side cannot be repeated.
+            Err(Trouble::Refused(refusal)) if is_session_gone(&refusal) || self.is_repeated(&open, &refusal) => {
+                match self.look(spec, &open).await? {
                     Some(node) => Ok(node),
-                    None => Err(refusal.into_error(OP)),
+                    None => Err(refusal.into_error(OP).kind(Kind::NotFound).retry(Retry::Never)),
                 }
             }
             Err(trouble) => {
@@ -160,7 +160,7 @@ impl Onlyoffice {
                 Err(Error::new(Kind::Protocol, OP, "the portal has the whole file, and makes none of it"))
             }
             Err(trouble) => {
-                let error = self.judge(&open, trouble);
+                let error = self.judge(&open, trouble).await;
                 if error.in_doubt() {
                     self.doubts.note(&doubt(spec));
                 }
@@ -199,20 +199,28 @@ impl Onlyoffice {
         self.finish_session(spec, &begun.token, &receipts).await
     }
 
-    /// The error of a chunk.
-    fn judge(&self, open: &Open, trouble: Trouble) -> Error {
-        let mut error = trouble.into_error(OP);
-        if error.kind == Kind::TooLarge && open.total > 0 {
-            error = error.hint("the portal takes smaller chunks than it says; a proxy in front of it may be the cause");
+    /// Whether a refusal without known words answers the second attempt to finish a session.
+    fn is_repeated(&self, open: &Open, refusal: &Refusal) -> bool {
+        matches!(refusal.status, 200 | 500) && refusal.meaning().is_none() && self.doubts.is_noted(&open.id)
+    }
+
+    /// The error of a chunk. A handler says everything in words: whether the session is gone is then asked by giving it up.
+    async fn judge(&self, open: &Open, trouble: Trouble) -> Error {
+        if let Trouble::Refused(refusal) = &trouble
+            && refusal.status == 200
+            && refusal.meaning().is_none()
+            && self.has_lost(open).await
+        {
+            return trouble.into_error(OP).kind(Kind::NotFound);
         }
-        error
+        trouble.into_error(OP)
     }
 
     pub(super) async fn abort_session(&self, token: &SessionToken) -> Result<()> {
         self.give_up(&read(token)?).await
     }
 
-    async fn give_up_quietly(&self, open: &Open) {
+    pub(super) async fn give_up_quietly(&self, open: &Open) {
         if let Err(error) = self.give_up(open).await {
             tracing::debug!(%error, "an abandoned upload session is left to the portal");
         }
@@ -230,6 +238,6 @@ pub(super) fn doubt(spec: &Spec) -> String {
     format!("/{}", spec.path.as_str())
 }
 
-fn is_session_gone(meaning: &Option<Meaning>) -> bool {
-    matches!(meaning, Some(Meaning::SessionGone | Meaning::SignedOutOrGone))
+fn is_session_gone(refusal: &Refusal) -> bool {
+    matches!(refusal.meaning(), Some(Meaning::SessionGone | Meaning::SignedOutOrGone))
 }

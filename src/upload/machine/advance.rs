@@ -70,10 +70,12 @@ impl Machine {
         }
         let Some(rules) = self.capability.policy.rules() else { return false };
         let ready = self.written.end_of_run(0);
-        let due = ready > rules.open_after || (self.waited && ready > 0);
-        due && match self.capability.policy {
-            SizePolicy::Streamed(_) => true,
-            SizePolicy::Declared(_) => self.promised.is_some_and(|total| total > self.capability.whole_max),
+        match self.capability.policy {
+            SizePolicy::Streamed(_) => ready > rules.open_after || (self.waited && ready > 0),
+            // The parts have their sizes: that the writer takes its time makes none of them complete.
+            SizePolicy::Declared(_) => {
+                ready > rules.open_after && self.promised.is_some_and(|total| total > self.capability.whole_max)
+            }
             SizePolicy::Whole { .. } => false,
         }
     }
