@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::faults::Faults;
 use super::link::Line;
 use super::state::{Digests, PortalState, ServiceState};
+use super::storage::{StoragePort, Stored};
 use super::store::Store;
 use super::violations::Violations;
 
@@ -29,6 +30,7 @@ pub(super) struct Core {
     pub(super) line: Arc<Line>,
     pub(super) violations: Violations,
     pub(super) clock: Clock,
+    pub(super) storage: StoragePort,
     /// Fires when the portal ends.
     pub(super) stopping: CancellationToken,
     requests: Mutex<BTreeMap<String, u64>>,
@@ -36,13 +38,14 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(store: Arc<Store>, faults: Faults, line: Line) -> Self {
+    pub(super) fn new(store: Arc<Store>, storage: StoragePort, faults: Faults, line: Line) -> Self {
         Core {
             store,
             faults,
             line: Arc::new(line),
             violations: Violations::default(),
             clock: Clock::default(),
+            storage,
             stopping: CancellationToken::new(),
             requests: Mutex::default(),
             digests: Digests::default(),
@@ -72,6 +75,10 @@ impl Core {
             files.push(file);
         }
         files.sort_by(|a, b| (&a.path, &a.id).cmp(&(&b.path, &b.id)));
+        for same in files.chunk_by_mut(|a, b| a.path == b.path) {
+            let count = same.len();
+            same.iter_mut().for_each(|file| file.twins = count);
+        }
         Ok(PortalState {
             service: service.service,
             files,
@@ -103,6 +110,11 @@ pub(super) trait Protocol: Send + Sync + 'static {
 
     /// A request was swallowed whole: the client cannot know whether it was applied.
     fn request_lost(&self, method: &Method, uri: &Uri);
+
+    /// What lies behind a key of the storage port; services that do not use it have nothing there.
+    fn stored(&self, _key: &str) -> Option<Stored> {
+        None
+    }
 
     /// What there is.
     fn state(&self) -> ServiceState;

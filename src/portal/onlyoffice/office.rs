@@ -12,10 +12,10 @@ use super::config::{Settings, Storage};
 use super::dates;
 use super::errors::{Failure, Message, NULL_REFERENCE};
 use super::generation::Version;
-use super::journal::Journal;
 use super::operations::Operations;
 use super::session::{LIFE, Session};
 use super::tree::{self, Tree};
+use crate::portal::journal::Journal;
 use crate::portal::store::{Content, Records};
 
 /// What a token is good for.

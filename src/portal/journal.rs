@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::portal::store::{Change, Content, Segment};
+use super::store::{Change, Content, Segment};
 
 /// Changes since the last hand-over, and who holds which blob.
 #[derive(Debug, Default)]
