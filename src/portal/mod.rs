@@ -7,7 +7,7 @@
 //!
 //! **Parts.** [`faults`], [`link`], the store, its journal, the clock, the state, the violations and the storage port, a
 //! second address behind which services have their object stores, know no service. A service is a folder
-//! ([`onlyoffice`]) that implements one trait. A request passes the line, the faults, the service, and the
+//! ([`onlyoffice`], [`yandex_wiki`]) that implements one trait. A request passes the line, the faults, the service, and the
 //! faults again; the control address `/.portal/` lies beside all of it, and what it has for people is in `page`.
 //!
 //! **Order and concurrency.** A portal has a thread and a runtime of its own, so that tests may block. Bodies stream to
@@ -31,6 +31,7 @@ mod storage;
 mod store;
 mod violations;
 mod wire;
+pub mod yandex_wiki;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,6 +51,7 @@ pub use self::state::{FileState, PortalState, SessionState};
 use self::storage::StoragePort;
 use self::store::Store;
 pub use self::violations::Violation;
+use self::yandex_wiki::{YandexWiki, YandexWikiConfig};
 
 /// Threads for requests: two keep two processors busy, and more only compete with the client under test.
 const THREADS: usize = 2;
@@ -62,6 +64,8 @@ const STOP_GRACE: Duration = Duration::from_millis(500);
 pub enum ServiceConfig {
     /// An ONLYOFFICE portal of some generation.
     Onlyoffice(OnlyofficeConfig),
+    /// A Yandex Wiki.
+    YandexWiki(YandexWikiConfig),
 }
 
 /// What a portal is.
@@ -268,6 +272,7 @@ async fn open(config: PortalConfig) -> io::Result<(Listeners, Served)> {
     let core = Arc::new(Core::new(store, port, Faults::new(config.faults, config.random), Line::new(config.link)));
     let protocol: Arc<dyn Protocol> = match config.service {
         ServiceConfig::Onlyoffice(settings) => Arc::new(Onlyoffice::open(core.clone(), settings, records)?),
+        ServiceConfig::YandexWiki(settings) => Arc::new(YandexWiki::open(core.clone(), settings, records)?),
     };
     Ok((Listeners { service, storage }, Served { core, protocol }))
 }
