@@ -2,8 +2,8 @@
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a person types
 //! (`cli`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
 //! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), the servers that come
-//! along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`,
-//! `units`).
+//! along (`portal`, `portal_yandex_wiki`), how the sources hang together (`tidy`), and that what is written beside them
+//! is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -18,6 +18,7 @@ mod killed;
 mod mediawiki;
 mod names;
 mod portal;
+mod portal_yandex_wiki;
 mod pressure;
 mod promise;
 mod races;

@@ -128,6 +128,11 @@ impl Failure {
         Failure::said(411, "LENGTH_REQUIRED", "Content-Length is required")
     }
 
+    /// The body ended before its end; nobody reads this.
+    pub(super) fn cut() -> Failure {
+        Failure::said(400, "CLIENT_DISCONNECTED", "The body ended before its end")
+    }
+
     /// The limiter refuses; nobody has seen it say when to come back. The code is assumed.
     pub(super) fn throttled() -> Failure {
         Failure::said(429, "TOO_MANY_REQUESTS", "Too many requests")

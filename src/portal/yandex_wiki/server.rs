@@ -342,8 +342,7 @@ impl Server {
 
     /// The fields of a body of JSON.
     async fn fields(&self, asked: &Asked, body: Body) -> Result<Fields, Failure> {
-        let bytes = axum::body::to_bytes(body, JSON_BYTES_MAX).await;
-        let bytes = bytes.map_err(|_| Failure::bad_request("The body cannot be read"))?;
+        let bytes = axum::body::to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| Failure::cut())?;
         let content_type = asked.header(header::CONTENT_TYPE).unwrap_or_default();
         if !content_type.starts_with("application/json") {
             self.violation(asked, format!("JSON with the content type {content_type:?}"));

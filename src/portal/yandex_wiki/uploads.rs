@@ -77,7 +77,7 @@ impl Server {
         let (mut blob, mut bytes) = (self.core.store.blob(), 0);
         let mut stream = body.into_data_stream();
         while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|_| Failure::no_length())?;
+            let piece = piece.map_err(|_| Failure::cut())?;
             bytes += piece.len() as u64;
             if bytes <= bytes_max {
                 blob.push(piece).await?;

@@ -82,7 +82,8 @@ impl Request {
         stream.set_read_timeout(Some(LIMIT))?;
         // A server may answer before it has read everything; the answer counts.
         let written = stream.write_all(&self.bytes(address));
-        read(&mut stream).and_then(|answer| answer.ok_or_else(|| written.err().unwrap_or(ended())))
+        let answer = read(&mut stream)?.ok_or_else(|| written.err().unwrap_or(ended()))?;
+        answer.whole(&self.line)
     }
 
     /// Sends it, all but the last `missing` bytes, and goes away.
@@ -102,7 +103,7 @@ impl Request {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.write_all(first).unwrap();
-        Held { stream, last: *last }
+        Held { stream, last: *last, line: self.line.clone() }
     }
 }
 
@@ -110,12 +111,13 @@ impl Request {
 pub(crate) struct Held {
     stream: TcpStream,
     last: u8,
+    line: String,
 }
 
 impl Held {
     pub(crate) fn finish(mut self) -> io::Result<Answer> {
         self.stream.write_all(&[self.last])?;
-        read(&mut self.stream)?.ok_or_else(ended)
+        read(&mut self.stream)?.ok_or_else(ended)?.whole(&self.line)
     }
 }
 
@@ -139,14 +141,19 @@ fn read(stream: &mut TcpStream) -> io::Result<Option<Answer>> {
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
     let answer = Answer { status: status.ok_or_else(ended)?, headers, body: bytes.split_off(head + 4) };
-    let length = answer.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    match length {
-        Some(length) if length > answer.body.len() => Err(ended()),
-        _ => Ok(Some(answer)),
-    }
+    Ok(Some(answer))
 }
 
 impl Answer {
+    /// The answer to a request that began with `line`, if it is whole. HEAD is answered with a length and no body.
+    fn whole(self, line: &str) -> io::Result<Answer> {
+        let length = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        match length {
+            Some(length) if length > self.body.len() && !line.starts_with("HEAD ") => Err(ended()),
+            _ => Ok(self),
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
