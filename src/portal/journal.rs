@@ -59,6 +59,23 @@ impl Journal {
 }
 
 #[cfg(test)]
+impl Journal {
+    /// The records that the changes since the last time have made.
+    pub(super) fn take_records(&mut self) -> super::store::Records {
+        let changes = serde_json::to_value(self.take().0).unwrap();
+        let mut records = super::store::Records::new();
+        for change in changes.as_array().unwrap() {
+            let key = change["key"].as_str().unwrap().to_owned();
+            match change.get("value") {
+                Some(value) => records.insert(key, value.clone()),
+                None => records.remove(&key),
+            };
+        }
+        records
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -26,6 +26,7 @@ pub mod onlyoffice;
 mod page;
 mod ranges;
 mod serve;
+mod settings;
 mod state;
 mod storage;
 mod store;

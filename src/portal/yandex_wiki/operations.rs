@@ -192,7 +192,6 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wiki::tests::records;
     use super::*;
     use crate::portal::store::Records;
 
@@ -213,7 +212,7 @@ mod tests {
         let moving = Task::Move { relocations: vec![relocation("a", "b")] };
         wiki.keep_operation("1", operation(moving, false));
         wiki.keep_operation("2", operation(Task::Clone { page, target: "c".into(), title: None }, false));
-        let mut wiki = Wiki::load(records(&mut wiki)).unwrap();
+        let mut wiki = Wiki::load(wiki.journal.take_records()).unwrap();
         wiki.perform_interrupted();
         assert_eq!(wiki.operations["1"].progress, Progress::Done { pages: 1 });
         let slugs: Vec<&str> = wiki.below("").iter().map(|page| page.slug.as_str()).collect();

@@ -186,7 +186,6 @@ impl Wiki {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wiki::tests::records;
     use super::*;
     use crate::portal::store::Records;
 
@@ -257,7 +256,7 @@ mod tests {
         assert_eq!(code(wiki.delete_page(page, false)), "HAS_CHILDREN");
         let token = wiki.delete_page(page, true).unwrap();
         assert_eq!((slugs(&wiki), code(wiki.page(page))), (vec!["c"], "NOT_FOUND"));
-        let mut wiki = Wiki::load(records(&mut wiki)).unwrap();
+        let mut wiki = Wiki::load(wiki.journal.take_records()).unwrap();
         let other = wiki.make_page("a/b", "x", "user", NOW);
         assert_eq!(code(wiki.recover(&token)), "SLUG_OCCUPIED");
         wiki.delete_page(other, false).unwrap();

@@ -1,9 +1,9 @@
 //! The switches of the wiki. Nearly all of them are about what nobody knows of the real one (marked *unknown*); their
 //! defaults are the behaviour that is hardest on a client. Every one may change while the portal runs.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use crate::portal::settings::changed;
 
 /// The smallest part but for the last one, in bytes: the vendor's example takes MB for MiB here, which is the larger.
 const PART_BYTES_MIN: u64 = 5 << 20;
@@ -280,13 +280,7 @@ impl Default for Settings {
 impl Settings {
     /// These settings with what `changes` names changed.
     pub(super) fn with(&self, changes: &serde_json::Value) -> Result<Settings, String> {
-        let own = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        let mut all: BTreeMap<String, serde_json::Value> =
-            serde_json::from_value(own).map_err(|error| error.to_string())?;
-        let changes = changes.as_object().ok_or("settings are an object")?;
-        all.extend(changes.clone());
-        let value = serde_json::to_value(all).map_err(|error| error.to_string())?;
-        let settings: Settings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let settings: Settings = changed(self, changes)?;
         settings.check()?;
         Ok(settings)
     }

@@ -190,24 +190,10 @@ pub(super) fn uuid() -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::session::tests::session;
     use super::*;
     use crate::portal::store::Segment;
-
-    /// The records that the changes so far have made.
-    pub(in super::super) fn records(wiki: &mut Wiki) -> Records {
-        let changes = serde_json::to_value(wiki.journal.take().0).unwrap();
-        let mut records = Records::new();
-        for change in changes.as_array().unwrap() {
-            let key = change["key"].as_str().unwrap().to_owned();
-            match change.get("value") {
-                Some(value) => records.insert(key, value.clone()),
-                None => records.remove(&key),
-            };
-        }
-        records
-    }
 
     #[test]
     fn everything_is_there_after_a_restart() {
@@ -224,7 +210,7 @@ pub(super) mod tests {
         assert_eq!(wiki.first_use("t1", now), now);
         assert_eq!(wiki.first_use("t1", now + time::Duration::HOUR), now);
 
-        let mut after = Wiki::load(records(&mut wiki)).unwrap();
+        let mut after = Wiki::load(wiki.journal.take_records()).unwrap();
         assert!(!after.is_new());
         assert_eq!((&after.pages, &after.sessions), (&wiki.pages, &wiki.sessions));
         assert_eq!(after.journal.held(), [5].into());

@@ -8,7 +8,7 @@ use super::{MIN, Site, assert_refused, encoded, noise, ok};
 
 #[test]
 fn an_attachment_looks_as_recorded() {
-    let site = Site::new();
+    let site = Site::set(json!({"preview_s": 600}));
     let made = site.upload("diagram.png", &noise(30));
     assert_eq!((&made["name"], &made["size"]), (&json!("diagram.png"), &json!("0.00")));
     assert_eq!(made["download_url"], "/root/.files/diagram.png");
@@ -18,7 +18,7 @@ fn an_attachment_looks_as_recorded() {
     assert_eq!((&made["has_preview"], &made["user"]["username"]), (&json!(false), &json!("user")));
     assert_eq!(site.get(&site.target(&made)), made);
     assert!(made.get("sha256").is_none() && made.get("modified_at").is_none());
-    site.portal.advance(Duration::from_secs(3));
+    site.portal.advance(Duration::from_secs(600));
     assert_eq!(site.get(&site.target(&made))["has_preview"], true);
     site.in_order();
 }
@@ -233,13 +233,13 @@ fn nothing_renames_replaces_or_moves_an_attachment() {
 fn the_antivirus_takes_its_time() {
     let by_url = format!("/v1/pages/attachments/download_by_url?url={}", encoded("root/.files/a.png"));
     for (verdict, status) in [("ready", 200), ("infected", 403), ("error", 403)] {
-        let site = Site::set(json!({"check_s": 5, "verdict": verdict}));
+        let site = Site::set(json!({"check_s": 600, "verdict": verdict}));
         let made = site.upload("a.png", b"abc");
         let download = format!("{}/download", site.target(&made));
         assert_eq!((&made["check_status"], &made["is_downloadable"]), (&json!("check"), &json!(false)));
         assert_refused(&site.ask("GET", &download), 403, "FORBIDDEN");
         assert_refused(&site.ask("GET", &by_url), 403, "FORBIDDEN");
-        site.portal.advance(Duration::from_secs(5));
+        site.portal.advance(Duration::from_secs(600));
         let later = site.get(&site.target(&made));
         assert_eq!((&later["check_status"], &later["is_downloadable"]), (&json!(verdict), &json!(status == 200)));
         assert_eq!(site.ask("GET", &download).status, status);

@@ -150,11 +150,11 @@ fn who_sends_the_bytes_is_a_setting() {
 
 #[test]
 fn a_missing_preview_is_text_that_would_be_a_picture() {
-    let site = Site::new();
+    let site = Site::set(json!({"preview_s": 600}));
     let made = site.upload("a.png", b"abc");
     let target = format!("{}/preview", site.target(&made));
     let none = site.ask("GET", &target);
     assert!(none.status == 200 && none.body.starts_with(b"iVBORw0KGgo"), "{}", none.text());
-    site.portal.advance(Duration::from_secs(3));
+    site.portal.advance(Duration::from_secs(600));
     assert_eq!(site.ask("GET", &target).body, b"abc");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uploadfs::portal::faults::{Fault, Injection, Rule};
 
-use super::{Site, assert_refused, ok};
+use super::{Site, assert_refused, ok, small};
 use crate::support::program::until;
 
 fn ask(site: &Site, query: &str, source: &str, target: &str) -> crate::support::raw::Answer {
@@ -11,35 +11,49 @@ fn ask(site: &Site, query: &str, source: &str, target: &str) -> crate::support::
     site.post(&format!("/v1/pages/move{query}"), json!({"operations": operations, "copy_inherited_access": true}))
 }
 
-/// Asks until an operation is over; what it says at its end, and everything it said before.
-fn poll(site: &Site, begun: &Value) -> (Value, Vec<String>) {
-    let (mut last, mut said) = (Value::Null, Vec::new());
+/// Asks until an operation is over; what it says at its end.
+fn poll(site: &Site, begun: &Value) -> Value {
+    let mut last = Value::Null;
     until("the operation to end", || {
         last = site.get(begun["status_url"].as_str().unwrap());
-        let status = last["status"].as_str().unwrap().to_owned();
-        let is_over = status == "success" || status == "failed";
-        said.push(status);
-        is_over
+        last["status"] == "success" || last["status"] == "failed"
     });
-    (last, said)
+    last
 }
 
 #[test]
 fn a_page_moves_with_everything_on_and_below_it() {
-    let site = Site::set(json!({"operation_ms": 50}));
+    let site = Site::new();
     let (page, below) = (site.make("root/a"), site.make("root/a/b"));
     let session = site.finished("x.txt", b"abc");
     ok(&site.attach(below, &[&session]));
     let begun = ok(&ask(&site, "", "root/a", "root/c"));
     assert_eq!((&begun["dry_run"], &begun["operation"]["type"]), (&json!(false), &json!("move")));
     assert_eq!(begun["status_url"], format!("/v1/operations/move/{}", begun["operation"]["id"].as_str().unwrap()));
-    let (end, said) = poll(&site, &begun);
+    let end = poll(&site, &begun);
     assert_eq!(end, json!({"status": "success", "result": {"page_count": 2}}), "without a progress");
-    assert!(said[0] == "scheduled" && said[1..said.len() - 1].iter().all(|status| status == "in_progress"), "{said:?}");
     assert_eq!((site.page("root/c"), site.page("root/c/b")), (page, below));
     assert_refused(&site.ask("GET", "/v1/pages?slug=root/a"), 404, "NOT_FOUND");
     assert_eq!(site.state().files[0].path, "/root/c/b/x.txt");
     site.in_order();
+}
+
+#[test]
+fn an_operation_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let mut config = small();
+    config.settings.operation_ms = 3_600_000;
+    let site = Site::on(tempfile::tempdir().unwrap(), &store, config.clone());
+    let page = site.make("root/a");
+    let begun = ok(&ask(&site, "", "root/a", "root/b"));
+    let look = |site: &Site| site.get(begun["status_url"].as_str().unwrap());
+    let statuses = [(); 3].map(|()| look(&site)["status"].clone());
+    assert_eq!(statuses, ["scheduled", "in_progress", "in_progress"]);
+    assert_eq!(site.page("root/a"), page);
+    site.portal.stop();
+    let site = Site::on(tempfile::tempdir().unwrap(), &store, config);
+    assert_eq!((look(&site)["status"].as_str(), site.page("root/b")), (Some("success"), page));
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn an_operation_can_fail_later() {
     let page = site.make("root/a");
     site.portal.add_fault(Rule::once("move", Fault::Inject { what: Injection::Locked }));
     let begun = ok(&ask(&site, "", "root/a", "root/b"));
-    assert_eq!(poll(&site, &begun).0["status"], "failed");
+    assert_eq!(poll(&site, &begun)["status"], "failed");
     assert_eq!(site.page("root/a"), page);
 }
 
@@ -106,7 +120,7 @@ fn a_clone_has_the_content_and_not_the_attachments() {
     let target = format!("/v1/pages/{}/clone", site.root);
     let begun = ok(&site.post(&target, json!({"target": "copy", "title": "Copy", "subscribe_me": false})));
     assert_eq!(begun["operation"]["type"], "clone");
-    assert_eq!(poll(&site, &begun).0["status"], "success");
+    assert_eq!(poll(&site, &begun)["status"], "success");
     let copy = site.get("/v1/pages?slug=copy&fields=content");
     assert_eq!((&copy["title"], &copy["content"]), (&json!("Copy"), &json!("x")));
     assert_eq!(site.get(&format!("/v1/pages/{}/attachments", copy["id"]))["results"], json!([]));
