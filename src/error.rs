@@ -144,6 +144,13 @@ impl Error {
         self
     }
 
+    /// The same failure as another kind: what it means to whoever asked.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// The same failure with advice for the person who reads it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {

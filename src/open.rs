@@ -10,9 +10,12 @@ use crate::config::{Refusal, Remote, ServiceKind};
 use crate::service::Service;
 use crate::service::mediawiki::{MediaWiki, MediaWikiConfig};
 use crate::service::memory::{Memory, MemoryConfig};
+use crate::service::onlyoffice::{Onlyoffice, OnlyofficeConfig, Root};
 
 /// What a wiki notes about each upload unless the configuration says something else.
 const DEFAULT_COMMENT: &str = "uploaded with uploadfs";
+/// The folder of a portal that is mounted unless the configuration names another one.
+const DEFAULT_FOLDER: &str = "@my";
 
 /// The service of `remote`, without layers.
 ///
@@ -22,7 +25,8 @@ pub fn open_service(remote: &Remote) -> anyhow::Result<Arc<dyn Service>> {
     match remote.service {
         ServiceKind::Memory => Ok(Arc::new(Memory::new(MemoryConfig::friendly()))),
         ServiceKind::Mediawiki => Ok(Arc::new(MediaWiki::new(wiki(remote))?)),
-        kind @ (ServiceKind::Onlyoffice | ServiceKind::YandexWiki | ServiceKind::YandexCloud | ServiceKind::S3) => {
+        ServiceKind::Onlyoffice => Ok(Arc::new(Onlyoffice::new(portal(remote)?)?)),
+        kind @ (ServiceKind::YandexWiki | ServiceKind::YandexCloud | ServiceKind::S3) => {
             Err(missing(remote, kind).into())
         }
     }
@@ -43,6 +47,24 @@ fn wiki(remote: &Remote) -> MediaWikiConfig {
     }
 }
 
+fn portal(remote: &Remote) -> anyhow::Result<OnlyofficeConfig> {
+    let folder = remote.folder.as_deref().unwrap_or(DEFAULT_FOLDER);
+    let root = Root::parse(folder).map_err(|error| {
+        let instead = "write folder = \"@my/reports\", \"@common\", \"rooms/Team\" or the id of a folder";
+        Refusal::new(remote.place.clone(), format!("folder: {}", error.what), instead)
+    })?;
+    Ok(OnlyofficeConfig {
+        url: remote.url.as_ref().map(Url::to_string).unwrap_or_default(),
+        user: remote.user.clone().unwrap_or_default(),
+        password: remote.password.clone(),
+        token: remote.token.clone(),
+        root,
+        chunk_bytes: remote.chunk_size,
+        ca_file: remote.ca_file.clone(),
+        proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
+    })
+}
+
 /// The address of a wiki's API: the script itself, or the directory that it is in.
 fn api_address(url: &Url) -> String {
     match url.path() {
@@ -57,7 +79,7 @@ fn api_address(url: &Url) -> String {
 
 fn missing(remote: &Remote, kind: ServiceKind) -> Refusal {
     let what = format!("this build has no service {}", kind.name());
-    Refusal::new(remote.place.clone(), what, "use a service that it has: mediawiki, memory")
+    Refusal::new(remote.place.clone(), what, "use a service that it has: mediawiki, onlyoffice, memory")
 }
 
 #[cfg(test)]

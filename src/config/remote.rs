@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::file::{Section, Setting};
 use super::refusal::{Place, Refusal};
 use super::secret;
+use super::units::parse_size;
 
 /// The kinds of service that a remote can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ impl ServiceKind {
         match key {
             "service" => true,
             "comment" | "text" | "tags" | "maxlag" => self == ServiceKind::Mediawiki,
+            "folder" | "chunk_size" => self == ServiceKind::Onlyoffice,
             _ => self != ServiceKind::Memory,
         }
     }
@@ -87,6 +89,10 @@ pub struct Remote {
     pub password: Option<SecretString>,
     /// A token instead of account and password.
     pub token: Option<SecretString>,
+    /// The folder of the service that is mounted, where it has folders.
+    pub folder: Option<String>,
+    /// The chunk size of a portal that does not tell it, in bytes.
+    pub chunk_size: Option<u64>,
     /// The authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy to go through; its address may hold a password.
@@ -120,6 +126,8 @@ impl Remote {
             user: settings.text("user", "UPLOADFS_USER")?,
             password: settings.secret(&PASSWORD)?,
             token: settings.secret(&TOKEN)?,
+            folder: settings.text("folder", "UPLOADFS_FOLDER")?,
+            chunk_size: settings.size("chunk_size", "UPLOADFS_CHUNK_SIZE")?,
             ca_file: settings.get("ca_file", "UPLOADFS_CA_FILE")?.map(|setting| settings.file(&setting)),
             proxy: settings.text("proxy", "UPLOADFS_PROXY")?.map(SecretString::from),
             comment: settings.text("comment", "UPLOADFS_COMMENT")?,
@@ -137,6 +145,9 @@ impl Remote {
         match self.service {
             ServiceKind::Memory => Ok(()),
             _ if self.url.is_none() => Err(settings.missing("url", "url = \"https://...\"")),
+            ServiceKind::Onlyoffice if !signed_in && self.user.is_none() => {
+                Err(settings.missing("user", "user = \"me@example.org\" and password_file = \"/path\", or token_file"))
+            }
             ServiceKind::Mediawiki if self.user.is_none() && self.token.is_none() => {
                 Err(settings.missing("user", "user = \"Name@bot\" and password_file = \"/path\""))
             }
@@ -201,6 +212,14 @@ impl Settings<'_> {
         match value.parse::<u32>() {
             Ok(seconds) => Ok(Some(seconds.into())),
             Err(_) => Err(Refusal::new(place, format!("{key} is no number of seconds"), format!("write {key} = 5"))),
+        }
+    }
+
+    fn size(&self, key: &'static str, variable: &'static str) -> Result<Option<u64>, Refusal> {
+        let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
+        match parse_size(&value) {
+            Ok(bytes) if bytes > 0 => Ok(Some(bytes)),
+            _ => Err(Refusal::new(place, format!("{key} is no size"), format!("write {key} = \"10M\""))),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use super::STALL_MAX;
 use super::failure::translate;
@@ -45,6 +46,11 @@ impl Answer {
     /// The status code.
     pub fn status(&self) -> u16 {
         self.inner.status().as_u16()
+    }
+
+    /// Where it comes from.
+    pub(super) fn url(&self) -> &Url {
+        self.inner.url()
     }
 
     /// A header, when it is there and is text.

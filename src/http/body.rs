@@ -19,6 +19,10 @@ use crate::error::{Error, Kind, Result};
 /// piece takes 4 s. Cutting a piece copies nothing.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// The type of a file in a form, whatever is in it: services look for themselves. It is never left out, because there are
+/// servers that compute the length of the file from the usual two headers of its part.
+const BYTES: &str = "application/octet-stream";
+
 /// The body of a request.
 pub struct Body {
     pub(super) content: Content,
@@ -94,7 +98,7 @@ impl Multipart {
         let meter = Arc::new(Meter::waiting());
         let body = reqwest::Body::wrap_stream(metered(stream, length, meter.clone()));
         let part = reqwest::multipart::Part::stream_with_length(body, length).file_name(header_safe(file_name));
-        self.form = self.form.part(name, part);
+        self.form = self.form.part(name, part.mime_str(BYTES).expect("a media type"));
         self.meter = Some(meter);
         self.build()
     }

@@ -2,7 +2,7 @@
 //! nothing of the library below shows: services speak of requests, bodies, answers and failures.
 //!
 //! **Contract.** A request goes to the configured origin (scheme, host and port) or nowhere: cookies and credentials
-//! never reach another one, and a redirect is an answer, never followed. Nothing is sent twice: repeating is the
+//! never reach another one, and a redirect is an answer, never followed, but by a [`Guests`], which has no credentials. Nothing is sent twice: repeating is the
 //! business of the layers above, which decide by [`Retry`](crate::error::Retry).
 //!
 //! **Time.** There is no total time for an upload. A request fails when its body makes no progress for [`STALL_MAX`],
@@ -16,6 +16,7 @@
 mod answer;
 mod body;
 mod failure;
+mod guests;
 mod request;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use url::Url;
 pub use self::answer::{Answer, JSON_BYTES_MAX, Rest};
 pub use self::body::{Body, Multipart};
 pub use self::failure::Failure;
+pub use self::guests::Guests;
 pub use self::request::{Method, Request};
 use crate::error::{Error, Kind, Result};
 

@@ -94,8 +94,18 @@ impl Request {
 
     /// Signs the request with a bearer token.
     #[must_use]
-    pub fn bearer(mut self, token: &SecretString) -> Request {
-        match HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())) {
+    pub fn bearer(self, token: &SecretString) -> Request {
+        self.authorization(&format!("Bearer {}", token.expose_secret()))
+    }
+
+    /// Signs the request with a token that stands alone in the header.
+    #[must_use]
+    pub fn token(self, token: &SecretString) -> Request {
+        self.authorization(token.expose_secret())
+    }
+
+    fn authorization(mut self, value: &str) -> Request {
+        match HeaderValue::from_str(value) {
             Ok(mut value) => {
                 value.set_sensitive(true);
                 self.headers.insert(AUTHORIZATION, value);

@@ -14,11 +14,14 @@
 //! **Cancellation.** Dropping a future may leave the request half sent: the caller must treat that as doubt.
 
 pub mod capability;
+mod doubts;
 pub mod layer;
 pub mod mediawiki;
 pub mod memory;
+pub mod onlyoffice;
 pub mod operation;
 mod payload;
+mod rejections;
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -55,7 +58,7 @@ pub struct Node {
 }
 
 /// The kind of a [`Node`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeKind {
     /// A regular file.
     File,

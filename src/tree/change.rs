@@ -148,7 +148,7 @@ impl Tree {
         if self.find(at.parent, &canonical, MISS).await?.is_some() {
             return Err(Error::new(Kind::Exists, "mkdir", "the name is taken"));
         }
-        let path = self.path(at.parent)?.join(&canonical);
+        let path = self.path(at.parent)?.join(at.name);
         self.service().check_name(&path)?;
         let asked = Instant::now();
         let node = self.service().mkdir(&path).await?;
@@ -203,7 +203,7 @@ impl Tree {
         if source.kind == NodeKind::File {
             self.service().check_name(&directory.join(to.name))?;
         }
-        let path = directory.join(&new);
+        let path = directory.join(to.name);
         // Both files are held, so that no commit of either names a file meanwhile; always in the same order, so that two
         // renames across each other do not wait for one another.
         let mut files = Vec::new();

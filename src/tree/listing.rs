@@ -115,7 +115,10 @@ impl Inner {
         let mine = self.names.iter().filter(|((directory, _), _)| *directory == parent);
         let mut children: Vec<Listed> = mine
             .filter_map(|((_, name), ino)| {
-                Some(Listed { ino: *ino, name: name.clone(), kind: self.entries.get(ino)?.kind })
+                let entry = self.entries.get(ino)?;
+                // As the service spells it; the key stands for all spellings.
+                let name = entry.node().map_or_else(|| name.clone(), |node| node.name);
+                Some(Listed { ino: *ino, name, kind: entry.kind })
             })
             .filter(|child| child.ino != ROOT)
             .collect();

@@ -10,9 +10,12 @@ use futures_util::future::try_join_all;
 use uploadfs::error::Kind;
 use uploadfs::path::RemotePath;
 use uploadfs::service::memory::{MemoryConfig, Names};
-use uploadfs::service::{Flow, NamedAt, NodeKind, Progress, Service, Sha1Digest, Spec};
+use uploadfs::service::{Flow, NamedAt, NodeKind, Progress, Service, Sha1Digest, SizePolicy, Spec};
+
+use uploadfs::portal::onlyoffice::{Collation, Generation, Storage};
 
 use crate::support::fixture::{Fixture, memory, small_parts, stacked};
+use crate::support::office;
 use crate::support::upload::{Upload, any, by_session, content, names, text, whole, whole_max};
 use crate::support::wiki::{self, Which};
 
@@ -77,6 +80,13 @@ conformance! {
     mediawiki => wiki::fixture(Which::Wide);
     mediawiki_of_a_bare_server => wiki::fixture(Which::Default);
     mediawiki_in_its_layers => stacked(wiki::fixture(Which::Wide));
+    onlyoffice_community => office::fixture(Generation::G0, |_| {});
+    onlyoffice_docspace_1 => office::fixture(Generation::G1, |_| {});
+    onlyoffice_docspace_2 => office::fixture(Generation::G2, |_| {});
+    onlyoffice_docspace_3 => office::fixture(Generation::G3, |_| {});
+    onlyoffice_in_an_object_store => office::fixture(Generation::G2, |settings| settings.storage = Storage::S3);
+    onlyoffice_on_another_database => office::fixture(Generation::G3, |settings| settings.collation = Collation::Postgres);
+    onlyoffice_in_its_layers => stacked(office::fixture(Generation::G3, |_| {}));
     memory_in_its_layers => stacked(memory(small_parts(MemoryConfig::streamed_parallel())));
     memory_that_capitalises => memory(MemoryConfig {
         names: Names { capitalise: true, ..Names::default() },
@@ -354,14 +364,19 @@ async fn a_part_sent_twice(fixture: &Fixture) {
     assert_eq!(content(service, &path).await.unwrap(), bytes);
 }
 
-/// Whether the service says that the session is alive and, if it can tell, that it holds `bytes`.
+/// Whether the service says that the session is alive and, if it can tell, that it holds `bytes`. Where the last part is
+/// held back, it is what makes the file.
 async fn assert_holds(upload: &Upload<'_>, bytes: u64) {
+    let policy = upload.service.capability().policy;
+    let makes_the_file =
+        upload.parts.is_empty() && matches!(policy, SizePolicy::Declared(rules) if rules.hold_back > 0);
     let progress = upload.service.probe(&upload.spec, Some((&upload.token, &upload.receipts))).await.unwrap();
     match progress {
         Progress::Holds(held) => {
             assert_eq!(held.iter().map(|held| held.range.end - held.range.start).sum::<u64>(), bytes);
         }
         Progress::Unknown => {}
+        Progress::Finished(node) if makes_the_file => assert_eq!(node.size, bytes),
         other => panic!("the session is open, and the service says {other:?}"),
     }
 }

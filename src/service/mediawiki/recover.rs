@@ -2,7 +2,7 @@
 //!
 //! The server goes on working after a client or a gateway has given up, and says nothing about it: while it assembles or
 //! publishes, its state looks as if the request had never come. So "not there" is believed only after the time such work
-//! can take (`doubts.rs`); until then the answer is [`Progress::Unknown`]. What *is* there is believed at once, by size and
+//! can take (`service/doubts.rs`); until then the answer is [`Progress::Unknown`]. What *is* there is believed at once, by size and
 //! SHA-1: the bytes count, not the road they came by.
 //!
 //! A direct upload in doubt is treated alike, but only while this process remembers the doubt. Sending it again while the

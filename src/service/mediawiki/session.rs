@@ -1,8 +1,8 @@
 //! The session with a wiki: who we are, the token that every writing call carries, and how a lost session is renewed.
 //!
 //! **Single flight.** Whoever finds the session missing or lost waits for one turn; the first renews it, the others find
-//! it renewed. **No hammering.** After [`REJECTIONS_MAX`] rejected sign-ins the last answer is given again, without a
-//! request, for [`PAUSE_MIN`] and then twice as long each time; wikis lock accounts after five attempts in five minutes.
+//! it renewed. **No hammering.** After rejected sign-ins the last answer is given again, without a request, for a while
+//! (`service/rejections.rs`); wikis lock accounts after five attempts in five minutes.
 //! **Nothing is lost.** Stashed data belong to the account, not to the session: after a renewal the same call goes on.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +19,8 @@ use super::codes;
 use super::login::{Credentials, NotSignedIn, OP, Tokens, sign_in};
 use super::site::{Site, SiteAnswer};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::service::rejections::Rejections;
 
-/// So often a name and password may be rejected before we stop asking.
-const REJECTIONS_MAX: u32 = 3;
-/// The first pause: the window of MediaWiki's own throttle.
-const PAUSE_MIN: Duration = Duration::from_secs(300);
-/// Pauses grow up to 2^4 times the first: 80 minutes.
-const PAUSE_DOUBLINGS_MAX: u32 = 4;
 /// So often one call is sent with a renewed session.
 const RENEWALS_MAX: u32 = 2;
 
@@ -70,8 +65,7 @@ struct Record {
     /// What the wiki said about itself last, kept when the session is lost.
     site: Option<Arc<Site>>,
     numbers: u64,
-    rejections: u32,
-    paused: Option<(Instant, Error)>,
+    rejections: Rejections,
 }
 
 /// The one session of a remote.
@@ -140,7 +134,7 @@ impl Sessions {
         {
             return Ok(session);
         }
-        if let Some(error) = self.record().pause(Instant::now()) {
+        if let Some(error) = self.record().rejections.pause(Instant::now()) {
             return Err(error);
         }
         let opened = self.open(stale.is_some()).await;
@@ -200,25 +194,12 @@ struct Looked {
 }
 
 impl Record {
-    /// The last rejection, while nobody should ask again.
-    fn pause(&mut self, now: Instant) -> Option<Error> {
-        let (until, error) = self.paused.as_ref()?;
-        if now >= *until {
-            self.paused = None;
-            return None;
-        }
-        let minutes = until.duration_since(now).as_secs() / 60 + 1;
-        let mut error = error.clone();
-        error.what = format!("{}; not trying again for {minutes} min", error.what).into();
-        Some(error)
-    }
-
     /// Keeps the outcome of opening a session.
     fn note(&mut self, opened: Result<Opened, NotSignedIn>, now: Instant) -> Result<Arc<Session>> {
         match opened {
             Ok(Opened { token, account, site }) => {
                 self.numbers += 1;
-                self.rejections = 0;
+                self.rejections.accepted();
                 let site = Arc::new(site);
                 self.site = Some(site.clone());
                 let session = Arc::new(Session { number: self.numbers, token, account, site });
@@ -227,16 +208,12 @@ impl Record {
             }
             Err(NotSignedIn::Rejected(error)) => {
                 self.current = None;
-                self.rejections += 1;
-                if self.rejections >= REJECTIONS_MAX {
-                    let doublings = (self.rejections - REJECTIONS_MAX).min(PAUSE_DOUBLINGS_MAX);
-                    self.paused = Some((now + PAUSE_MIN * 2_u32.pow(doublings), error.clone()));
-                }
+                self.rejections.rejected(&error, now);
                 Err(error.retry(Retry::Never))
             }
             Err(NotSignedIn::Throttled(error)) => {
                 self.current = None;
-                self.paused = Some((now + PAUSE_MIN, error.clone()));
+                self.rejections.throttled(&error, now);
                 Err(error.retry(Retry::Never))
             }
             Err(NotSignedIn::Failed(error)) => {
@@ -271,30 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_while_the_password_stays_wrong() {
-        let (mut record, mut now) = (Record::default(), Instant::now());
-        let minutes = |count: u64| Duration::from_secs(60 * count);
-        for _ in 0..REJECTIONS_MAX {
-            assert!(record.pause(now).is_none());
-            assert!(record.note(rejected(), now).is_err());
-        }
-        for pause in [5, 10, 20, 40, 80, 80] {
-            let error = record.pause(now + minutes(pause) - Duration::from_secs(1)).unwrap();
-            assert!(error.to_string().contains("not trying again for 1 min"), "{error}");
-            now += minutes(pause);
-            assert!(record.pause(now).is_none(), "one more try after {pause} min");
-            assert!(record.note(rejected(), now).is_err());
-        }
-    }
-
-    #[test]
-    fn a_wiki_that_has_had_enough_is_left_alone_at_once() {
+    fn a_wrong_password_is_not_tried_for_ever() {
         let (mut record, now) = (Record::default(), Instant::now());
-        let throttled = Err(NotSignedIn::Throttled(Error::new(Kind::SignedOut, OP, "too many attempts")));
-        assert_eq!(record.note(throttled, now).err().unwrap().retry, Retry::Never);
-        assert!(record.pause(now + PAUSE_MIN - Duration::from_secs(1)).is_some());
-        assert!(record.pause(now + PAUSE_MIN).is_none());
-        assert_eq!(record.rejections, 0, "nobody said that the password is wrong");
+        for _ in 0..3 {
+            assert!(record.rejections.pause(now).is_none());
+            assert_eq!(record.note(rejected(), now).err().unwrap().retry, Retry::Never);
+        }
+        assert!(record.rejections.pause(now).is_some());
+        let (mut record, throttled) = (Record::default(), Error::new(Kind::SignedOut, OP, "too many attempts"));
+        assert_eq!(record.note(Err(NotSignedIn::Throttled(throttled)), now).err().unwrap().retry, Retry::Never);
+        assert!(record.rejections.pause(now).is_some());
     }
 
     #[test]
@@ -304,7 +267,7 @@ mod tests {
             let doubt = Error::new(Kind::Timeout, OP, "silence").retry(Retry::AskFirst);
             let error = record.note(Err(NotSignedIn::Failed(doubt)), now).err().unwrap();
             assert_eq!(error.retry, Retry::After(Duration::ZERO), "the call itself was never sent");
-            assert!(record.pause(now).is_none());
+            assert!(record.rejections.pause(now).is_none());
         }
     }
 

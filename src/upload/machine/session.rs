@@ -89,7 +89,7 @@ impl Session {
         let cut = plan::declared_cut(rules, total, self.next_index)?;
         let complete = match ready(cut.range.start) {
             Ready::All(size) => size == total,
-            Ready::UpTo(to) | Ready::Waited(to) => to >= cut.range.end,
+            Ready::UpTo(to) | Ready::Waited(to) => to.saturating_sub(rules.hold_back) >= cut.range.end,
         };
         complete.then_some(cut)
     }

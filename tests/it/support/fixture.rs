@@ -37,6 +37,11 @@ impl Fixture {
         }
     }
 
+    /// Asks `violations` which rules were broken.
+    pub(crate) fn watch(&mut self, violations: impl Fn() -> Vec<String> + Send + Sync + 'static) {
+        self.violations = Box::new(violations);
+    }
+
     /// A path of this stem that the service takes.
     pub(crate) fn path(&self, stem: &str) -> RemotePath {
         RemotePath::parse(&format!("{stem}.{}", self.extension)).expect("a stem is a name")

@@ -4,6 +4,7 @@
 pub(crate) mod daemon;
 pub(crate) mod fixture;
 pub(crate) mod mount;
+pub(crate) mod office;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod raw;

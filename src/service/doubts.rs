@@ -8,25 +8,44 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the smallest publication may take on a busy server.
-const SETTLE_BASE: Duration = Duration::from_secs(10);
-/// What assembling or publishing takes per MiB, with a margin of four: 12 ms were measured for the slower of the two.
-const SETTLE_PER_MIB: Duration = Duration::from_millis(50);
 /// Doubts remembered; the oldest is forgotten first.
 const COUNT_MAX: usize = 1024;
 
+/// How long a service may work on a request after its answer was lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// On the smallest file, on a busy server.
+    pub(super) base: Duration,
+    /// On each MiB.
+    pub(super) per_mib: Duration,
+}
+
+impl Pace {
+    /// After this long without an outcome, a request for `size` bytes is not running any more.
+    fn settle(self, size: u64) -> Duration {
+        self.base + self.per_mib * u32::try_from(size >> 20).unwrap_or(u32::MAX / 64)
+    }
+}
+
 /// The doubts of one remote, by what they are about.
-#[derive(Default)]
-pub(super) struct Doubts(Mutex<HashMap<String, Instant>>);
+pub(super) struct Doubts {
+    pace: Pace,
+    since: Mutex<HashMap<String, Instant>>,
+}
 
 impl Doubts {
+    /// No doubts, about a service of this pace.
+    pub(super) fn new(pace: Pace) -> Self {
+        Doubts { pace, since: Mutex::default() }
+    }
+
     /// A request about `what` has just gone into doubt.
     pub(super) fn note(&self, what: &str) {
         self.note_at(what, Instant::now());
     }
 
     fn note_at(&self, what: &str, now: Instant) {
-        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doubts = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if doubts.len() >= COUNT_MAX
             && let Some(oldest) = doubts.iter().min_by_key(|(_, since)| **since).map(|(what, _)| what.clone())
         {
@@ -42,9 +61,9 @@ impl Doubts {
     }
 
     fn may_be_running_at(&self, what: &str, size: u64, now: Instant) -> bool {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied();
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied();
         match since {
-            Some(since) => now.duration_since(since) < settle(size),
+            Some(since) => now.duration_since(since) < self.pace.settle(size),
             None => {
                 self.note_at(what, now);
                 true
@@ -54,28 +73,30 @@ impl Doubts {
 
     /// Whether a request about `what` went into doubt in this process, so recently that it may still be running.
     pub(super) fn is_fresh(&self, what: &str, size: u64) -> bool {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied();
-        since.is_some_and(|since| since.elapsed() < settle(size))
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied();
+        since.is_some_and(|since| since.elapsed() < self.pace.settle(size))
+    }
+
+    /// Whether a request about `what` went into doubt in this process, and nobody has settled that.
+    pub(super) fn is_noted(&self, what: &str) -> bool {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).contains_key(what)
     }
 
     /// The doubt about `what` is over.
     pub(super) fn settled(&self, what: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
-}
-
-/// After this long without an outcome, a request for `size` bytes is not running any more.
-fn settle(size: u64) -> Duration {
-    SETTLE_BASE + SETTLE_PER_MIB * u32::try_from(size >> 20).unwrap_or(u32::MAX / 64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PACE: Pace = Pace { base: Duration::from_secs(10), per_mib: Duration::from_millis(50) };
+
     #[test]
     fn a_doubt_lasts_as_long_as_the_work_may() {
-        let (doubts, start) = (Doubts::default(), Instant::now());
+        let (doubts, start) = (Doubts::new(PACE), Instant::now());
         doubts.note_at("key", start);
         let after = |seconds| start + Duration::from_secs(seconds);
         assert!(doubts.may_be_running_at("key", 0, after(9)));
@@ -86,25 +107,27 @@ mod tests {
 
     #[test]
     fn a_doubt_of_another_process_begins_when_it_is_seen() {
-        let (doubts, start) = (Doubts::default(), Instant::now());
+        let (doubts, start) = (Doubts::new(PACE), Instant::now());
         assert!(doubts.may_be_running_at("key", 0, start));
-        assert!(!doubts.may_be_running_at("key", 0, start + SETTLE_BASE));
+        assert!(!doubts.may_be_running_at("key", 0, start + PACE.base));
+        assert!(doubts.is_noted("key"), "however old");
         doubts.settled("key");
-        assert!(doubts.may_be_running_at("key", 0, start + SETTLE_BASE));
+        assert!(!doubts.is_noted("key"));
+        assert!(doubts.may_be_running_at("key", 0, start + PACE.base));
     }
 
     #[test]
     fn the_memory_is_bounded() {
-        let (doubts, start) = (Doubts::default(), Instant::now());
+        let (doubts, start) = (Doubts::new(PACE), Instant::now());
         for number in 0..COUNT_MAX + 10 {
             doubts.note_at(&number.to_string(), start + Duration::from_millis(number as u64));
         }
-        assert_eq!(doubts.0.lock().unwrap().len(), COUNT_MAX);
-        assert!(doubts.0.lock().unwrap().contains_key(&(COUNT_MAX + 9).to_string()));
+        assert_eq!(doubts.since.lock().unwrap().len(), COUNT_MAX);
+        assert!(doubts.since.lock().unwrap().contains_key(&(COUNT_MAX + 9).to_string()));
     }
 
     #[test]
     fn absurd_sizes_do_not_overflow() {
-        assert!(settle(u64::MAX) > settle(1 << 40));
+        assert!(PACE.settle(u64::MAX) > PACE.settle(1 << 40));
     }
 }

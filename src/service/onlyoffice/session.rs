@@ -1,0 +1,322 @@
+//! Who we are at the portal, and how a lost session is renewed.
+//!
+//! **Single flight.** Whoever finds the session missing or lost waits for one turn; the first renews it, the others find
+//! it renewed. **No hammering.** A portal blocks accounts that knock too often (`service/rejections.rs`). **Nothing is
+//! lost.** Upload sessions belong to the account, not to its token: after a renewal the same request goes on.
+//!
+//! **403.** Portals answer some calls with 403 where others say 401, so a 403 is asked about once (`people/@self`) before it
+//! is told to anybody.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::answers::{SelfDto, TokenDto};
+use super::api::{Api, Call, Pass, Trouble};
+use super::codes::Refusal;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::http::{Answer, Method};
+use crate::service::rejections::Rejections;
+
+/// The operation, in errors.
+const OP: &str = "sign-in";
+/// What a key of DocSpace begins with.
+const KEY_PREFIX: &str = "sk-";
+
+/// How an account proves itself.
+pub(super) enum Credentials {
+    /// By name and password, for a token.
+    Password { user: String, password: SecretString },
+    /// By a key or token that somebody made.
+    Token(SecretString),
+}
+
+/// A session: a number, to see whether it was renewed meanwhile, and what goes with each request.
+struct Session {
+    number: u64,
+    pass: Pass,
+}
+
+/// How signing in has gone so far.
+#[derive(Default)]
+struct Record {
+    current: Option<Arc<Session>>,
+    numbers: u64,
+    rejections: Rejections,
+}
+
+/// The one session of a remote.
+pub(super) struct Sessions {
+    api: Api,
+    credentials: Credentials,
+    record: Mutex<Record>,
+    /// One sign-in at a time. A permit, not a lock: it is held while the portal is asked.
+    turn: Semaphore,
+}
+
+/// Why signing in failed.
+enum NotSignedIn {
+    /// Name and password are wrong.
+    Rejected(Error),
+    /// Asked too often.
+    Throttled(Error),
+    /// Something else.
+    Failed(Error),
+}
+
+impl Sessions {
+    pub(super) fn new(api: Api, credentials: Credentials) -> Sessions {
+        Sessions { api, credentials, record: Mutex::default(), turn: Semaphore::new(1) }
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Makes a call as the account.
+    pub(super) async fn call<T: DeserializeOwned>(&self, call: impl Fn(&Api) -> Call) -> Result<T, Trouble> {
+        self.call_with_status(call).await.map(|(_, value)| value)
+    }
+
+    /// The same, with the status of the success.
+    pub(super) async fn call_with_status<T: DeserializeOwned>(
+        &self,
+        call: impl Fn(&Api) -> Call,
+    ) -> Result<(u16, T), Trouble> {
+        let mut session = self.current().await?;
+        let mut renewed = false;
+        loop {
+            let answer = self.api.exchange_with_status(call(&self.api), Some(&session.pass)).await;
+            match answer {
+                Err(Trouble::Refused(refusal)) if !renewed && self.is_lost(&session, &refusal).await => {
+                    session = self.renew(Some(session.number)).await?;
+                    renewed = true;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Asks for bytes as the account; the answer as it came, whatever its status.
+    pub(super) async fn fetch(&self, call: impl Fn(&Api) -> Call) -> Result<Answer> {
+        let mut session = self.current().await?;
+        let mut renewed = false;
+        loop {
+            let answer = self.api.send(call(&self.api), Some(&session.pass)).await?;
+            let refusal = Refusal { status: answer.status(), message: String::new(), wait: None, only_reads: true };
+            if renewed || !self.is_lost(&session, &refusal).await {
+                return Ok(answer);
+            }
+            session = self.renew(Some(session.number)).await?;
+            renewed = true;
+        }
+    }
+
+    /// Who is signed in.
+    pub(super) async fn account(&self) -> Result<SelfDto> {
+        let asked = self.call(|api| api.call(OP, Method::Get, &["people", "@self"])).await;
+        asked.map_err(|trouble| trouble.into_error(OP))
+    }
+
+    /// Whether `refusal` means that the portal has forgotten `session`.
+    async fn is_lost(&self, session: &Session, refusal: &Refusal) -> bool {
+        if !refusal.may_be_signed_out() {
+            return false;
+        }
+        if refusal.status == 401 {
+            return true;
+        }
+        let call = self.api.call(OP, Method::Get, &["people", "@self"]);
+        let asked: Result<SelfDto, Trouble> = self.api.exchange(call, Some(&session.pass)).await;
+        matches!(asked, Err(Trouble::Refused(Refusal { status: 401 | 403, .. })))
+    }
+
+    async fn current(&self) -> Result<Arc<Session>> {
+        let current = self.record().current.clone();
+        match current {
+            Some(session) => Ok(session),
+            None => self.renew(None).await,
+        }
+    }
+
+    /// A new session in place of number `stale`; whoever comes late gets the one that is new already.
+    async fn renew(&self, stale: Option<u64>) -> Result<Arc<Session>> {
+        let _turn = self.turn.acquire().await.expect("the turn is never closed");
+        let current = self.record().current.clone();
+        if let Some(session) = current
+            && stale.is_none_or(|stale| session.number > stale)
+        {
+            return Ok(session);
+        }
+        if let Some(error) = self.record().rejections.pause(Instant::now()) {
+            return Err(error);
+        }
+        if stale.is_some() {
+            tracing::info!("the portal has forgotten the session; signing in again");
+        }
+        let opened = self.sign_in(stale.is_some()).await;
+        self.record().note(opened)
+    }
+
+    async fn sign_in(&self, was_refused: bool) -> Result<Pass, NotSignedIn> {
+        match &self.credentials {
+            Credentials::Token(_) if was_refused => {
+                let error = Error::new(Kind::SignedOut, OP, "the portal does not take the key or token (any more)");
+                Err(NotSignedIn::Rejected(error.hint("make a new one, and write it into the file of the old one")))
+            }
+            Credentials::Token(token) => Ok(pass(token)),
+            Credentials::Password { user, password } => {
+                let body = json!({"userName": user, "password": password.expose_secret()});
+                let call = self.api.call(OP, Method::Post, &["authentication"]).json(&body).repeatable();
+                let answer: Result<TokenDto, Trouble> = self.api.exchange(call, None).await;
+                judge(user, answer).map(|token| Pass::Token(token.into()))
+            }
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A key goes with the word `Bearer`, without which it does not count, and so do tokens of three parts (JWT); the token of
+/// a sign-in stands alone.
+fn pass(token: &SecretString) -> Pass {
+    let text = token.expose_secret();
+    let is_jwt = text.starts_with("ey") && text.split('.').count() == 3;
+    if text.starts_with(KEY_PREFIX) || is_jwt { Pass::Bearer(token.clone()) } else { Pass::Token(token.clone()) }
+}
+
+/// The token, or why there is none.
+fn judge(user: &str, answer: Result<TokenDto, Trouble>) -> Result<String, NotSignedIn> {
+    let refusal = match answer {
+        Ok(TokenDto { token: Some(token), tfa: false, sms: false }) if !token.is_empty() => return Ok(token),
+        Ok(TokenDto { tfa, sms, .. }) if tfa || sms => {
+            let error = Error::new(Kind::SignedOut, OP, format!("the account {user} has a second factor"));
+            let hint = "a mount cannot type codes: use an API key (DocSpace 3.1 and later), or an account without one";
+            return Err(NotSignedIn::Throttled(error.hint(hint)));
+        }
+        Ok(_) => {
+            return Err(NotSignedIn::Failed(Error::new(Kind::Protocol, OP, "the portal gives no token")));
+        }
+        Err(Trouble::Failed(error)) => return Err(NotSignedIn::Failed(error)),
+        Err(Trouble::Refused(refusal)) => refusal,
+    };
+    let said = match refusal.message.as_str() {
+        "" => format!("HTTP {}", refusal.status),
+        message => message.to_owned(),
+    };
+    let error = |what: String| Error::new(Kind::SignedOut, OP, what);
+    match refusal.status {
+        // CommunityServer answers a wrong password with 500, like everything else.
+        401 | 500 => {
+            let what = format!("the portal does not let {user} in: {said}");
+            Err(NotSignedIn::Rejected(error(what).hint("check user and password")))
+        }
+        403 => {
+            let what = format!("the portal does not let {user} in any more: {said}");
+            let hint = "too many attempts, or the account is blocked: wait, or ask its administrator";
+            Err(NotSignedIn::Throttled(error(what).hint(hint)))
+        }
+        404 => {
+            let what = "there is no portal at this address";
+            Err(NotSignedIn::Failed(Error::new(Kind::Protocol, OP, what).hint("check the host name in url")))
+        }
+        _ => Err(NotSignedIn::Failed(refusal.into_error(OP))),
+    }
+}
+
+impl Record {
+    /// Keeps the outcome of signing in.
+    fn note(&mut self, opened: Result<Pass, NotSignedIn>) -> Result<Arc<Session>> {
+        let now = Instant::now();
+        match opened {
+            Ok(pass) => {
+                self.numbers += 1;
+                self.rejections.accepted();
+                let session = Arc::new(Session { number: self.numbers, pass });
+                self.current = Some(session.clone());
+                Ok(session)
+            }
+            Err(NotSignedIn::Rejected(error)) => {
+                self.rejections.rejected(&error, now);
+                self.current = None;
+                Err(error)
+            }
+            Err(NotSignedIn::Throttled(error)) => {
+                self.rejections.throttled(&error, now);
+                self.current = None;
+                Err(error)
+            }
+            Err(NotSignedIn::Failed(error)) => {
+                self.current = None;
+                // The call that wanted the session was not sent, whatever became of signing in.
+                let retry = if error.in_doubt() { Retry::After(Duration::ZERO) } else { error.retry };
+                Err(error.retry(retry))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> Result<TokenDto, Trouble> {
+        let message = "User authentication failed".to_owned();
+        Err(Trouble::Refused(Refusal { status, message, wait: None, only_reads: true }))
+    }
+
+    #[test]
+    fn what_comes_of_a_sign_in() {
+        let answer = |text| Ok(serde_json::from_str::<TokenDto>(text).unwrap());
+        assert_eq!(judge("me", answer(r#"{"token":"t","expires":"2027-01-01"}"#)).ok().unwrap(), "t");
+        for second in [r#"{"tfa":true,"tfaKey":"x"}"#, r#"{"sms":true,"phoneNoise":"x"}"#] {
+            let Err(NotSignedIn::Throttled(error)) = judge("me", answer(second)) else { panic!("let in") };
+            assert!(error.to_string().contains("second factor"), "{error}");
+        }
+        for wrong in [401, 500] {
+            let Err(NotSignedIn::Rejected(error)) = judge("me", refused(wrong)) else { panic!("let in") };
+            assert!(error.to_string().contains("User authentication failed"), "{error}");
+        }
+        assert!(matches!(judge("me", refused(403)), Err(NotSignedIn::Throttled(_))));
+        assert!(
+            matches!(judge("me", refused(502)), Err(NotSignedIn::Failed(error)) if error.kind == Kind::Unreachable)
+        );
+    }
+
+    #[test]
+    fn keys_have_their_word_and_tokens_stand_alone() {
+        let is_bearer = |text: &str| matches!(pass(&text.into()), Pass::Bearer(_));
+        assert!(is_bearer("sk-0123"));
+        assert!(is_bearer("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"));
+        assert!(!is_bearer("AbC+/=="));
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_tried_for_ever() {
+        let mut record = Record::default();
+        for _ in 0..3 {
+            assert!(record.rejections.pause(Instant::now()).is_none());
+            let error = Error::new(Kind::SignedOut, OP, "wrong password");
+            assert!(record.note(Err(NotSignedIn::Rejected(error))).is_err());
+        }
+        assert!(record.rejections.pause(Instant::now()).is_some());
+    }
+
+    #[test]
+    fn a_network_that_fails_is_no_rejection() {
+        let mut record = Record::default();
+        for _ in 0..10 {
+            let doubt = Error::new(Kind::Timeout, OP, "silence").retry(Retry::AskFirst);
+            let error = record.note(Err(NotSignedIn::Failed(doubt))).err().unwrap();
+            assert_eq!(error.retry, Retry::After(Duration::ZERO), "the call itself was never sent");
+            assert!(record.rejections.pause(Instant::now()).is_none());
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The roads of a file to a portal: one chunk for what is smaller than a chunk, a session of chunks for the rest.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Onlyoffice;
+use super::answers::Id;
+use super::api::Trouble;
+use super::chunks::{Open, Sent};
+use super::codes::Meaning;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::service::{Begun, Node, NodeKind, Part, Payload, Receipt, SessionToken, Spec};
+
+/// The operation, in errors.
+const OP: &str = "upload";
+/// Nothing was done: it may be tried again.
+const AGAIN: Retry = Retry::After(Duration::ZERO);
+
+impl Onlyoffice {
+    /// Opens a session with the exact size.
+    pub(super) async fn begin_session(&self, spec: &Spec) -> Result<Begun> {
+        let total = spec.size.ok_or_else(|| Error::new(Kind::Invalid, OP, "a portal must know the size first"))?;
+        let plan = self.plan(OP, &spec.path).await?;
+        let open = self.open(plan, total).await?;
+        self.journals.with(&open.id, |_| ());
+        let state = serde_json::to_value(&open).map_err(|error| Error::new(Kind::Invalid, OP, error.to_string()))?;
+        Ok(Begun { token: SessionToken { id: open.id, state }, receipt: None })
+    }
+
+    /// Sends a chunk.
+    pub(super) async fn put_chunk(&self, spec: &Spec, token: &SessionToken, part: Part) -> Result<Receipt> {
+        let open = read(token)?;
+        let number = part.index + 1;
+        let numbered = open.has_numbers().then_some(number);
+        let range = part.payload.range();
+        let counted = self.journals.with(&open.id, |journal| {
+            journal.numbers.insert(number);
+            journal.counted
+        });
+        if !open.has_numbers() && counted != range.start {
+            // It would be counted again, or in the wrong place.
+            return match counted > range.start {
+                true => Ok(Receipt { index: part.index, range, state: json!({}) }),
+                false => Err(Error::new(Kind::NotFound, OP, "how far the session has come is not known any more")),
+            };
+        }
+        let sent = self.send(&open, numbered, &part.payload).await;
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(trouble) => {
+                let error = self.judge(&open, trouble);
+                if error.in_doubt() {
+                    self.journals.with(&open.id, |journal| journal.in_doubt = true);
+                    if part.last {
+                        // It may be the file by now.
+                        self.doubts.note(&doubt(spec));
+                        self.doubts.note(&open.id);
+                    }
+                }
+                return Err(error);
+            }
+        };
+        self.journals.with(&open.id, |journal| journal.counted = range.end);
+        if open.has_numbers() {
+            return Ok(Receipt { index: part.index, range, state: json!({}) });
+        }
+        let counted = sent.chunk.bytes_uploaded.filter(|_| !sent.is_file);
+        match (sent.is_file, part.last) {
+            (true, true) => Ok(Receipt { index: part.index, range, state: json!({"file": sent.chunk.id}) }),
+            (false, false) if counted.is_none_or(|bytes| bytes == range.end) => {
+                Ok(Receipt { index: part.index, range, state: json!({}) })
+            }
+            // A chunk was counted twice: what was made of it, or would be, is not the file.
+            (is_file, _) => {
+                if is_file {
+                    self.remove_corrupt(&open, sent.chunk.id).await;
+                } else {
+                    self.give_up_quietly(&open).await;
+                }
+                Err(Error::new(Kind::NotFound, OP, "the portal has counted other bytes than were sent"))
+            }
+        }
+    }
+
+    /// A file came of it before all was sent. One that was there before keeps the wrong content until the next attempt.
+    async fn remove_corrupt(&self, open: &Open, file: Option<Id>) {
+        self.journals.close(&open.id);
+        let Some(file) = file.filter(|id| !id.is_none() && open.plan.target.known().is_none_or(|old| old.id != *id))
+        else {
+            return;
+        };
+        let removed = self.remove_by_id(OP, &open.plan.folder, NodeKind::File, &file).await;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the portal keeps a file that is not what was sent");
+        }
+    }
+
+    /// Makes the file of what was sent.
+    pub(super) async fn finish_session(&self, spec: &Spec, token: &SessionToken, receipts: &[Receipt]) -> Result<Node> {
+        let open = read(token)?;
+        let size = spec.size.unwrap_or(open.total);
+        if size != open.total {
+            let what = format!("the session is for {} bytes, the file has {size}", open.total);
+            return Err(Error::new(Kind::Invalid, OP, what));
+        }
+        if !open.has_numbers() {
+            let made = receipts.iter().find_map(|receipt| receipt.state.get("file").cloned());
+            let made = made.and_then(|id| serde_json::from_value::<Id>(id).ok());
+            let Some(id) = made else {
+                return Err(Error::new(Kind::NotFound, OP, "the portal has not said that there is a file"));
+            };
+            return self.accept(spec, &open, &id).await;
+        }
+        match self.finalize(&open).await {
+            Ok(Sent { is_file: true, chunk }) => {
+                let id = chunk.id.unwrap_or_else(|| Id::new(""));
+                self.accept(spec, &open, &id).await
+            }
+            Ok(_) => {
+                Err(Error::new(Kind::Protocol, OP, "the portal ends the upload without a file").retry(Retry::AskFirst))
+            }
+            Err(Trouble::Refused(refusal)) if refusal.meaning() == Some(Meaning::Incomplete) => {
+                // Chunks have expired, or never arrived: nothing can be made of this session.
+                self.give_up_quietly(&open).await;
+                Err(refusal.into_error(OP))
+            }
+            Err(Trouble::Refused(refusal)) if is_session_gone(&refusal.meaning()) => {
+                // An earlier answer was lost, or the session was.
+                match self.look(&open).await? {
+                    Some(node) => Ok(node),
+                    None => Err(refusal.into_error(OP)),
+                }
+            }
+            Err(trouble) => {
+                let error = trouble.into_error(OP);
+                if error.in_doubt() {
+                    self.doubts.note(&doubt(spec));
+                    self.doubts.note(&open.id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A file below the chunk size: a session and one chunk.
+    pub(super) async fn put_one_chunk(&self, spec: &Spec, payload: Payload) -> Result<Node> {
+        let plan = self.plan(OP, &spec.path).await?;
+        // Without a chunk there is no file: a session whose opening is in doubt harms nobody.
+        let not_begun = |error: Error| if error.in_doubt() { error.retry(AGAIN) } else { error };
+        let open = self.open(plan, payload.len()).await.map_err(not_begun)?;
+        self.wholes.put(&doubt(spec), open.clone());
+        match self.send(&open, None, &payload).await {
+            Ok(Sent { is_file: true, chunk }) => {
+                let id = chunk.id.unwrap_or_else(|| Id::new(""));
+                self.accept(spec, &open, &id).await
+            }
+            Ok(_) => {
+                self.give_up_quietly(&open).await;
+                Err(Error::new(Kind::Protocol, OP, "the portal has the whole file, and makes none of it"))
+            }
+            Err(trouble) => {
+                let error = self.judge(&open, trouble);
+                if error.in_doubt() {
+                    self.doubts.note(&doubt(spec));
+                }
+                // Also in doubt: what has not been made into a file by now shall not become one later.
+                self.give_up_quietly(&open).await;
+                Err(match error.kind {
+                    // The session is not the caller's business: another one may do.
+                    Kind::NotFound => error.kind(Kind::Server).retry(AGAIN),
+                    _ => error,
+                })
+            }
+        }
+    }
+
+    /// Uploads by whichever road the size has.
+    pub(super) async fn upload_all(&self, spec: &Spec, payload: Payload) -> Result<Node> {
+        let chunk = self.site().chunk_bytes;
+        if payload.len() < chunk {
+            return self.put_one_chunk(spec, payload).await;
+        }
+        let begun = self.begin_session(spec).await?;
+        let (mut receipts, mut at, end) = (Vec::new(), payload.range().start, payload.range().end);
+        while at < end {
+            let to = end.min(at + chunk);
+            let index = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+            let part = Part { index, payload: payload.slice(at..to), last: to == end };
+            match self.put_chunk(spec, &begun.token, part).await {
+                Ok(receipt) => receipts.push(receipt),
+                Err(error) => {
+                    self.give_up_quietly(&read(&begun.token)?).await;
+                    return Err(error);
+                }
+            }
+            at = to;
+        }
+        self.finish_session(spec, &begun.token, &receipts).await
+    }
+
+    /// The error of a chunk.
+    fn judge(&self, open: &Open, trouble: Trouble) -> Error {
+        let mut error = trouble.into_error(OP);
+        if error.kind == Kind::TooLarge && open.total > 0 {
+            error = error.hint("the portal takes smaller chunks than it says; a proxy in front of it may be the cause");
+        }
+        error
+    }
+
+    pub(super) async fn abort_session(&self, token: &SessionToken) -> Result<()> {
+        self.give_up(&read(token)?).await
+    }
+
+    async fn give_up_quietly(&self, open: &Open) {
+        if let Err(error) = self.give_up(open).await {
+            tracing::debug!(%error, "an abandoned upload session is left to the portal");
+        }
+    }
+}
+
+/// The session of a token.
+pub(super) fn read(token: &SessionToken) -> Result<Open> {
+    let unreadable = |error: serde_json::Error| Error::new(Kind::Invalid, OP, format!("not a session: {error}"));
+    serde_json::from_value(token.state.clone()).map_err(unreadable)
+}
+
+/// What a doubt about a file is called.
+pub(super) fn doubt(spec: &Spec) -> String {
+    format!("/{}", spec.path.as_str())
+}
+
+fn is_session_gone(meaning: &Option<Meaning>) -> bool {
+    matches!(meaning, Some(Meaning::SessionGone | Meaning::SignedOutOrGone))
+}
