@@ -42,6 +42,8 @@ mod session;
 mod sessions;
 mod settings;
 mod slugs;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod uploads;
 mod wiki;

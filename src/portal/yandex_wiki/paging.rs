@@ -101,6 +101,8 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn wanted(query: &str) -> Result<Wanted, Failure> {
@@ -139,6 +141,31 @@ mod tests {
         let rest: Vec<(Key, &str)> = vec![(("c".into(), 2), "c"), (("d".into(), 3), "d")];
         let query = format!("page_size=2&cursor={}", cursor(&first, "next_cursor"));
         assert_eq!(wanted(&query).unwrap().cut(rest, |name| json!(name))["results"], json!(["c", "d"]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_finds_everything_once(names in prop::collection::vec("[ab]{0,2}", 0..20), size in 1..7_usize) {
+            for direction in ["asc", "desc"] {
+                let mut sorted: Vec<Key> =
+                    names.iter().enumerate().map(|(at, name)| (name.clone(), at as u64)).collect();
+                sorted.sort();
+                if direction == "desc" {
+                    sorted.reverse();
+                }
+                let (mut walked, mut cursor) = (Vec::new(), Some(String::new()));
+                while let Some(at) = cursor {
+                    let query = format!("page_size={size}&order_direction={direction}&cursor={at}");
+                    let entries = sorted.iter().rev().map(|key| (key.clone(), key.1)).collect();
+                    let page = wanted(&query).unwrap().cut(entries, |number| json!(number));
+                    let found = page["results"].as_array().unwrap();
+                    prop_assert!(found.len() <= size);
+                    walked.extend(found.iter().map(|number| number.as_u64().unwrap()));
+                    cursor = page["next_cursor"].as_str().map(str::to_owned);
+                }
+                prop_assert_eq!(walked, sorted.iter().map(|key| key.1).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
