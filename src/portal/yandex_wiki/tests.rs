@@ -63,16 +63,19 @@ struct Expected {
     created: OffsetDateTime,
 }
 
+/// The attachments of the model: the page and the bytes of each.
+type Files = BTreeMap<u64, (u64, Vec<u64>)>;
+
 /// The wiki and its model.
 struct Bench {
     wiki: Wiki,
     settings: Settings,
     now: OffsetDateTime,
     sessions: Vec<(String, Expected)>,
-    /// The bytes of each attachment that is there, and its page.
-    files: BTreeMap<u64, (u64, Vec<u64>)>,
-    /// By token: the bytes of what was deleted.
-    deleted: Vec<(String, BTreeMap<u64, (u64, Vec<u64>)>)>,
+    /// Those that are there.
+    files: Files,
+    /// Those that were deleted, by token.
+    deleted: Vec<(String, Files)>,
     next_blob: u64,
     /// The blobs that were ever thrown away.
     thrown: HashSet<u64>,
