@@ -28,7 +28,7 @@ pub(super) struct DemoArgs {
     /// The directory to mount on
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// What the portal speaks, as for `uploadfs portal`
+    /// What the portal speaks, as for `uploadfs portal`, as far as this build has a client for it
     #[arg(long, value_name = "SERVICE", default_value = "onlyoffice")]
     service: Spoken,
     /// The directory to keep files in, for one portal at a time [default: ~/.local/share/uploadfs/SERVICE]

@@ -13,16 +13,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::ServiceKind;
 use crate::portal::onlyoffice::{API_KEY, Generation, OnlyofficeConfig, PASSWORD, USER, Version};
+use crate::portal::yandex_wiki::{
+    IAM_TOKEN, LOGIN, OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, YandexWikiConfig,
+};
 use crate::portal::{Portal, PortalConfig, ServiceConfig};
 
 /// The services, as they are typed.
-const SERVICES: &str = "onlyoffice, onlyoffice-g0 to -g3, or onlyoffice-VERSION";
+const SERVICES: &str = "onlyoffice, onlyoffice-g0 to -g3, onlyoffice-VERSION, yandex-wiki, or yandex-wiki-cloud";
 
 /// What is typed after `portal`.
 #[derive(Args, Debug)]
 pub(super) struct PortalArgs {
     /// What the portal speaks: onlyoffice (the newest generation), onlyoffice-g0 to -g3, or a version, as in
-    /// onlyoffice-3.6.1
+    /// onlyoffice-3.6.1; yandex-wiki, or yandex-wiki-cloud for an organisation in the cloud
     #[arg(long, value_name = "SERVICE")]
     service: Spoken,
     /// The port on 127.0.0.1; 0 takes any that is free
@@ -33,25 +36,11 @@ pub(super) struct PortalArgs {
     store: PathBuf,
 }
 
-/// A service and its version.
+/// A service, and what there is to choose about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spoken(Version);
-
-impl Spoken {
-    /// What speaks it.
-    pub(super) fn config(self) -> ServiceConfig {
-        ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(self.0))
-    }
-
-    /// The client that speaks it.
-    pub(super) fn kind(self) -> ServiceKind {
-        ServiceKind::Onlyoffice
-    }
-
-    /// A name for the directory of its files: those of one version are nothing to another.
-    pub(super) fn file_name(self) -> String {
-        self.to_string().replace(' ', "-")
-    }
+pub(super) enum Spoken {
+    Onlyoffice(Version),
+    YandexWiki(OrganisationKind),
 }
 
 impl FromStr for Spoken {
@@ -59,6 +48,11 @@ impl FromStr for Spoken {
 
     fn from_str(text: &str) -> Result<Spoken, String> {
         let refusal = || format!("not a service that can be spoken: there are {SERVICES}");
+        match text {
+            "yandex-wiki" => return Ok(Spoken::YandexWiki(OrganisationKind::Yandex360)),
+            "yandex-wiki-cloud" => return Ok(Spoken::YandexWiki(OrganisationKind::Cloud)),
+            _ => {}
+        }
         let rest = text.strip_prefix("onlyoffice").ok_or_else(refusal)?;
         let version = match rest {
             "" | "-g3" => Generation::G3.version(),
@@ -67,13 +61,53 @@ impl FromStr for Spoken {
             "-g0" => Generation::G0.version(),
             _ => rest.strip_prefix('-').and_then(|version| version.parse().ok()).ok_or_else(refusal)?,
         };
-        Ok(Spoken(version))
+        Ok(Spoken::Onlyoffice(version))
     }
 }
 
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "onlyoffice {}", self.0)
+        match self {
+            Spoken::Onlyoffice(version) => write!(f, "onlyoffice {version}"),
+            Spoken::YandexWiki(_) => write!(f, "yandex-wiki"),
+        }
+    }
+}
+
+impl Spoken {
+    /// The kind of service that understands it.
+    pub(super) fn kind(self) -> ServiceKind {
+        match self {
+            Spoken::Onlyoffice(_) => ServiceKind::Onlyoffice,
+            Spoken::YandexWiki(_) => ServiceKind::YandexWiki,
+        }
+    }
+
+    /// A name for the directory of its files: those of one version are nothing to another.
+    pub(super) fn file_name(self) -> String {
+        self.to_string().replace(' ', "-")
+    }
+
+    /// What speaks it.
+    pub(super) fn config(self) -> ServiceConfig {
+        match self {
+            Spoken::Onlyoffice(version) => ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(version)),
+            Spoken::YandexWiki(kind) => ServiceConfig::YandexWiki(YandexWikiConfig::new(kind)),
+        }
+    }
+
+    /// What somebody needs to be let in.
+    fn account(self) -> String {
+        match self {
+            Spoken::Onlyoffice(_) => format!("{USER}, password {PASSWORD}, key {API_KEY}"),
+            Spoken::YandexWiki(kind) => {
+                let (token, header) = match kind {
+                    OrganisationKind::Yandex360 => (OAUTH_TOKEN.to_owned(), "X-Org-Id"),
+                    OrganisationKind::Cloud => (format!("{OAUTH_TOKEN} or, as Bearer, {IAM_TOKEN}"), "X-Cloud-Org-Id"),
+                };
+                format!("{LOGIN}, token {token}, organisation {ORGANISATION} ({header}), root slug {ROOT_SLUG}")
+            }
+        }
     }
 }
 
@@ -107,9 +141,10 @@ fn announce(portal: &Portal, service: Spoken) -> anyhow::Result<()> {
     let text = format!(
         "service: {service}\n\
          url: {url}\n\
-         account: {USER}, password {PASSWORD}, key {API_KEY}\n\
+         account: {}\n\
          state: {url}/.portal/state\n\
-         page: {url}/.portal/\n"
+         page: {url}/.portal/\n",
+        service.account()
     );
     // At once, so that a reader that has what it wants may close the pipe.
     let mut stdout = std::io::stdout().lock();
@@ -126,7 +161,10 @@ mod tests {
         assert_eq!(spoken("onlyoffice"), Ok(format!("onlyoffice {}", Generation::G3.version())));
         assert_eq!(spoken("onlyoffice-g0"), Ok(format!("onlyoffice {}", Generation::G0.version())));
         assert_eq!(spoken("onlyoffice-3.6.1"), Ok("onlyoffice 3.6.1".to_owned()));
-        for wrong in ["", "onlyoffice-", "onlyoffice-g9", "onlyofficeg1", "office"] {
+        assert_eq!(spoken("yandex-wiki"), Ok("yandex-wiki".to_owned()));
+        let cloud: Spoken = "yandex-wiki-cloud".parse().unwrap();
+        assert!(cloud.account().contains("X-Cloud-Org-Id") && cloud.account().contains(IAM_TOKEN));
+        for wrong in ["", "onlyoffice-", "onlyoffice-g9", "onlyofficeg1", "office", "yandex-wiki-g1"] {
             assert!(spoken(wrong).unwrap_err().contains("onlyoffice-g0"), "{wrong}");
         }
     }

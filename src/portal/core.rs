@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::faults::Faults;
 use super::link::Line;
 use super::state::{Digests, PortalState, ServiceState};
+use super::storage::{StoragePort, Stored};
 use super::store::Store;
 use super::violations::Violations;
 
@@ -31,6 +32,7 @@ pub(super) struct Core {
     pub(super) violations: Violations,
     pub(super) arrivals: Arrivals,
     pub(super) clock: Clock,
+    pub(super) storage: StoragePort,
     /// Fires when the portal ends.
     pub(super) stopping: CancellationToken,
     requests: Mutex<BTreeMap<String, u64>>,
@@ -38,7 +40,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(store: Arc<Store>, faults: Faults, line: Line) -> Self {
+    pub(super) fn new(store: Arc<Store>, storage: StoragePort, faults: Faults, line: Line) -> Self {
         Core {
             store,
             faults,
@@ -46,6 +48,7 @@ impl Core {
             violations: Violations::default(),
             arrivals: Arrivals::default(),
             clock: Clock::default(),
+            storage,
             stopping: CancellationToken::new(),
             requests: Mutex::default(),
             digests: Digests::default(),
@@ -75,6 +78,10 @@ impl Core {
             files.push(file);
         }
         files.sort_by(|a, b| (&a.path, &a.id).cmp(&(&b.path, &b.id)));
+        for same in files.chunk_by_mut(|a, b| a.path == b.path) {
+            let count = same.len();
+            same.iter_mut().for_each(|file| file.twins = count);
+        }
         Ok(PortalState {
             service: service.service,
             files,
@@ -106,6 +113,11 @@ pub(super) trait Protocol: Send + Sync + 'static {
 
     /// A request was swallowed whole: the client cannot know whether it was applied.
     fn request_lost(&self, method: &Method, uri: &Uri);
+
+    /// What lies behind a key of the storage port; services that do not use it have nothing there.
+    fn stored(&self, _key: &str) -> Option<Stored> {
+        None
+    }
 
     /// What there is.
     fn state(&self) -> ServiceState;

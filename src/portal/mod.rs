@@ -5,8 +5,9 @@
 //! noted as a [`Violation`], even where the answer is friendly. It is written from what is known about the services and
 //! shares no line with the clients of this project, so that a mistake is never made twice in the same way.
 //!
-//! **Parts.** [`faults`], [`link`], the store, the clock, the state and the violations know no service. A service is a
-//! folder ([`onlyoffice`]) that implements one trait. A request passes the line, the faults, the service, and the
+//! **Parts.** [`faults`], [`link`], the store, its journal, the clock, the state, the violations and the storage port, a
+//! second address behind which services have their object stores, know no service. A service is a folder
+//! ([`onlyoffice`], [`yandex_wiki`]) that implements one trait. A request passes the line, the faults, the service, and the
 //! faults again; the control address `/.portal/` lies beside all of it, and what it has for people is in `page`.
 //!
 //! **Order and concurrency.** A portal has a thread and a runtime of its own, so that tests may block. Bodies stream to
@@ -19,15 +20,20 @@ mod control;
 mod core;
 pub mod faults;
 mod host;
+mod journal;
 pub mod link;
 mod multipart;
 pub mod onlyoffice;
 mod page;
+mod ranges;
 mod serve;
+mod settings;
 mod state;
+mod storage;
 mod store;
 mod violations;
 mod wire;
+pub mod yandex_wiki;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -43,10 +49,12 @@ use self::core::{Core, Protocol};
 use self::faults::{Faults, Random, Rule};
 use self::link::{Line, Link};
 use self::onlyoffice::{Onlyoffice, OnlyofficeConfig};
-use self::serve::Served;
+use self::serve::{Listeners, Served};
 pub use self::state::{FileState, PortalState, SessionState};
+use self::storage::StoragePort;
 use self::store::Store;
 pub use self::violations::Violation;
+use self::yandex_wiki::{YandexWiki, YandexWikiConfig};
 
 /// Threads for requests: two keep two processors busy, and more only compete with the client under test.
 const THREADS: usize = 2;
@@ -59,6 +67,8 @@ const STOP_GRACE: Duration = Duration::from_millis(500);
 pub enum ServiceConfig {
     /// An ONLYOFFICE portal of some generation.
     Onlyoffice(OnlyofficeConfig),
+    /// A Yandex Wiki.
+    YandexWiki(YandexWikiConfig),
 }
 
 /// What a portal is.
@@ -115,6 +125,11 @@ impl Portal {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for those who are sent to its object store.
+    pub fn storage_address(&self) -> SocketAddr {
+        self.served.core.storage.address()
     }
 
     /// The address of the service, without a slash at its end.
@@ -227,7 +242,7 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
         }
     };
     runtime.block_on(async {
-        let (listener, served) = match open(config).await {
+        let (listeners, served) = match open(config).await {
             Ok(opened) => opened,
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -235,7 +250,7 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
             }
         };
         let (stopping, core) = (served.core.stopping.clone(), served.core.clone());
-        let address = listener.local_addr();
+        let address = listeners.service.local_addr();
         if ready.send(address.map(|address| (address, served.clone()))).is_err() {
             return;
         }
@@ -244,7 +259,7 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
             tokio::time::sleep(STOP_GRACE).await;
         };
         tokio::select! {
-            ended = serve::serve(listener, served) => {
+            ended = serve::serve(listeners, served) => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "the portal has stopped");
                 }
@@ -256,14 +271,17 @@ fn run(config: PortalConfig, ready: mpsc::Sender<Started>) {
     runtime.shutdown_timeout(STOP_GRACE);
 }
 
-async fn open(config: PortalConfig) -> io::Result<(TcpListener, Served)> {
+async fn open(config: PortalConfig) -> io::Result<(Listeners, Served)> {
     // tokio's listener sets what a restart on the same port needs; std's does not.
-    let listener = TcpListener::bind(config.address).await?;
+    let service = TcpListener::bind(config.address).await?;
+    let storage = TcpListener::bind(SocketAddr::new(config.address.ip(), 0)).await?;
+    let port = StoragePort::new(storage.local_addr()?);
     let (store, records) = Store::open(&config.store)?;
     let store = Arc::new(store);
-    let core = Arc::new(Core::new(store, Faults::new(config.faults, config.random), Line::new(config.link)));
+    let core = Arc::new(Core::new(store, port, Faults::new(config.faults, config.random), Line::new(config.link)));
     let protocol: Arc<dyn Protocol> = match config.service {
         ServiceConfig::Onlyoffice(settings) => Arc::new(Onlyoffice::open(core.clone(), settings, records)?),
+        ServiceConfig::YandexWiki(settings) => Arc::new(YandexWiki::open(core.clone(), settings, records)?),
     };
-    Ok((listener, Served { core, protocol }))
+    Ok((Listeners { service, storage }, Served { core, protocol }))
 }

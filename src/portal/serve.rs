@@ -1,5 +1,6 @@
-//! The way of a request through the portal: kind, line, faults, service, faults. The control address leaves before any
-//! of it, so that a script of faults never strikes the test that wrote it.
+//! The way of a request through the portal: kind, line, faults, service, faults. It is the same at both ports, that of the
+//! service and that of its object store. The control address leaves before any of it, so that a script of faults never
+//! strikes the test that wrote it.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::control;
 use super::core::{Core, Protocol};
 use super::faults::When;
 use super::faults::apply::Trouble;
+use super::storage;
 use super::wire::{WireHandle, Wires};
 
 /// What every request needs.
@@ -24,25 +26,49 @@ pub(super) struct Served {
     pub(super) protocol: Arc<dyn Protocol>,
 }
 
+/// Which port a request came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// The service's own.
+    Service,
+    /// That of its object store.
+    Storage,
+}
+
+/// The listeners of a portal.
+pub(super) struct Listeners {
+    pub(super) service: TcpListener,
+    pub(super) storage: TcpListener,
+}
+
 /// Serves until the portal is stopped and the requests under way are answered.
-pub(super) async fn serve(listener: TcpListener, served: Served) -> std::io::Result<()> {
+pub(super) async fn serve(listeners: Listeners, served: Served) -> std::io::Result<()> {
+    let service = listen(listeners.service, Door::Service, served.clone());
+    let storage = listen(listeners.storage, Door::Storage, served);
+    tokio::try_join!(service, storage).map(|_| ())
+}
+
+async fn listen(listener: TcpListener, door: Door, served: Served) -> std::io::Result<()> {
     let stopping = served.core.stopping.clone();
     let wires = Wires { listener, line: served.core.line.clone() };
-    let router = Router::new().fallback(answer).with_state(served);
+    let router = Router::new().fallback(answer).with_state((served, door));
     let service = router.into_make_service_with_connect_info::<WireHandle>();
     axum::serve(wires, service).with_graceful_shutdown(async move { stopping.cancelled().await }).await
 }
 
 async fn answer(
-    State(served): State<Served>,
+    State((served, door)): State<(Served, Door)>,
     ConnectInfo(wire): ConnectInfo<WireHandle>,
     request: Request,
 ) -> Response {
-    if control::is_control(request.uri().path()) {
+    if door == Door::Service && control::is_control(request.uri().path()) {
         return control::answer(&served, request).await;
     }
-    let Served { core, protocol } = served;
-    let kind = protocol.kind(request.method(), request.uri());
+    let Served { core, protocol } = &served;
+    let kind = match door {
+        Door::Service => protocol.kind(request.method(), request.uri()),
+        Door::Storage => storage::KIND,
+    };
     core.count(kind);
     let latency = core.line.link().latency();
     if !latency.is_zero() {
@@ -52,7 +78,7 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let mut body = Some(trouble.request_body(body));
     // Before the wait that a silence is.
-    if trouble.swallows_request() {
+    if door == Door::Service && trouble.swallows_request() {
         protocol.request_lost(&parts.method, &parts.uri);
     }
     if let Some(answer) = trouble.strike(When::Before, &mut body).await {
@@ -61,7 +87,10 @@ async fn answer(
     let body = body.expect("only an answer takes the body away");
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(trouble.injections());
-    let answer = finish(&protocol, request).await;
+    let answer = match door {
+        Door::Service => finish(protocol, request).await,
+        Door::Storage => storage::answer(&served, &request),
+    };
     if let Some(other) = trouble.strike(When::After, &mut None).await {
         protocol.answer_lost(answer.extensions());
         return other;

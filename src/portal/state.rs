@@ -35,7 +35,7 @@ pub struct PortalState {
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileState {
-    /// Folders and title; titles need not be unique.
+    /// Folders and title.
     pub path: String,
     /// The service's id.
     pub id: String,
@@ -45,6 +45,8 @@ pub struct FileState {
     pub stored_bytes: u64,
     /// How many versions there are.
     pub versions: usize,
+    /// How many files have this path, this one among them: titles need not be unique.
+    pub twins: usize,
     /// When the newest version was made, by the portal's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub updated: OffsetDateTime,
@@ -67,9 +69,11 @@ pub struct SessionState {
     pub commits: u64,
     /// Whether its client gave it up, and the server could not.
     pub abandoned: bool,
+    /// The service's word for where it stands; `None` where it has no words for that.
+    pub status: Option<String>,
 }
 
-/// What a service knows by heart; the digests are added by [`Digests`].
+/// What a service knows by heart; digests and twins are added by the portal.
 #[derive(Debug, Default)]
 pub(super) struct ServiceState {
     pub(super) service: String,

@@ -1,9 +1,10 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a person types
-//! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used (`wiki_mount`,
-//! `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE portals mounted and used (`office_mount`), the servers that come
-//! along (`portal`), how the sources hang together (`tidy`), and that what is written beside them is true (`docs`,
-//! `units`).
+//! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
+//! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
+//! portals mounted and used (`office_mount`) and what must not be mistaken there (`office_twins`), the servers that come
+//! along (`portal`, `portal_yandex_wiki`), how the sources hang together (`tidy`), and that what is written beside them
+//! is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -19,7 +20,9 @@ mod killed;
 mod mediawiki;
 mod names;
 mod office_mount;
+mod office_twins;
 mod portal;
+mod portal_yandex_wiki;
 mod pressure;
 mod promise;
 mod races;

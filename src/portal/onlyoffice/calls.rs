@@ -77,8 +77,6 @@ pub(super) enum Call {
     HandlerInitiate,
     /// The download handler.
     Download,
-    /// A presigned address of the object store.
-    Stored,
     Unknown,
 }
 
@@ -115,20 +113,13 @@ impl Call {
             Call::Operate(Deed::Copy) => "copy",
             Call::Operations => "operations",
             Call::Download => "download",
-            Call::Stored => "stored",
             Call::Handler(None) | Call::Unknown => "unknown",
         }
     }
 }
 
-/// Where the object store answers; a name that no portal has.
-pub(super) const STORED_PREFIX: &str = "/.storage/";
-
 /// The call behind an address.
 pub(super) fn route(version: Version, method: &Method, path: &str, query: &str) -> Call {
-    if path.starts_with(STORED_PREFIX) {
-        return Call::Stored;
-    }
     let lower = path.to_lowercase();
     // Any path with this end is the handler's.
     if lower.ends_with("chunkeduploader.ashx") {

@@ -2,12 +2,12 @@
 //! default is the behaviour that is hardest on a client. Every setting but the version and the accounts may change while
 //! the portal runs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::generation::{Generation, Version};
+use crate::portal::settings::changed;
 
 /// The chunk size of a portal that nobody configured, in bytes.
 pub const CHUNK_BYTES: u64 = 10 << 20;
@@ -219,13 +219,7 @@ impl Default for Settings {
 impl Settings {
     /// These settings with what `changes` names changed.
     pub(super) fn with(&self, changes: &serde_json::Value) -> Result<Settings, String> {
-        let own = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        let mut all: BTreeMap<String, serde_json::Value> =
-            serde_json::from_value(own).map_err(|error| error.to_string())?;
-        let changes = changes.as_object().ok_or("settings are an object")?;
-        all.extend(changes.clone());
-        let value = serde_json::to_value(all).map_err(|error| error.to_string())?;
-        let settings: Settings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let settings: Settings = changed(self, changes)?;
         if settings.chunk_bytes == 0 {
             return Err("a chunk has at least one byte".to_owned());
         }

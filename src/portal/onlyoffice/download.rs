@@ -1,19 +1,16 @@
-//! Downloads: the handler, its ranges, and the object store behind it with its presigned addresses.
+//! Downloads: the handler, its ranges, and what the object store behind it has.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::auth::Who;
-use super::calls::STORED_PREFIX;
 use super::config::Storage;
 use super::envelope;
 use super::ranges;
 use super::server::{Asked, Server};
+use crate::portal::storage::Stored;
 use crate::portal::store::Content;
-
-/// How long a presigned address is good, in seconds.
-const PRESIGNED_S: i64 = 3600;
 
 impl Server {
     /// `filehandler.ashx?action=download&fileid=...`.
@@ -80,56 +77,20 @@ impl Server {
 
     /// To the object store, which is another host, as far as a client can tell.
     fn redirect(&self, asked: &Asked, key: &str) -> Response {
-        let host = foreign_host(&asked.base);
-        let expires = asked.now.unix_timestamp() + PRESIGNED_S;
-        let address =
-            format!("{host}{STORED_PREFIX}{key}?X-Amz-Expires={expires}&X-Amz-Signature={}", signature(key, expires));
+        let address = self.core.storage.presigned(key, "attachment", asked.now);
         let mut answer = refused(StatusCode::FOUND, "");
         answer.headers_mut().insert(header::LOCATION, address.parse().expect("it is made of plain characters"));
         answer
     }
 
-    /// A presigned address.
-    pub(super) fn stored(&self, asked: &Asked) -> Response {
-        if asked.parts.headers.contains_key(header::AUTHORIZATION) || asked.parts.headers.contains_key(header::COOKIE) {
-            self.violation(asked, "credentials were sent to the object store");
-            return refused(StatusCode::BAD_REQUEST, "<Error><Code>InvalidArgument</Code></Error>");
-        }
-        let key = asked.parts.uri.path().strip_prefix(STORED_PREFIX).unwrap_or_default();
-        let expires = asked.query.number("X-Amz-Expires").unwrap_or(0);
-        let is_signed = asked.query.text("X-Amz-Signature") == Some(signature(key, expires).as_str());
-        if !is_signed || expires < asked.now.unix_timestamp() {
-            return refused(StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>");
-        }
-        let found = key.split_once('-').and_then(|(file, version)| {
-            let (file, version) = (file.parse().ok()?, version.parse().ok()?);
-            let office = self.office();
-            let file = office.tree.file(file)?;
-            Some((file.revision(version)?.content.clone(), file.title.clone()))
-        });
-        match found {
-            Some((content, title)) => self.send(asked, &content, &title),
-            None => refused(StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>"),
-        }
+    /// What the object store has behind a key: a file's number and a version.
+    pub(super) fn stored(&self, key: &str) -> Option<Stored> {
+        let (file, version) = key.split_once('-')?;
+        let (file, version) = (file.parse().ok()?, version.parse().ok()?);
+        let office = self.office();
+        let content = office.tree.file(file)?.revision(version)?.content.clone();
+        Some(Stored { content, mime: "application/octet-stream".to_owned() })
     }
-}
-
-/// The same server by another name.
-fn foreign_host(base: &str) -> String {
-    if base.contains("127.0.0.1") {
-        base.replace("127.0.0.1", "localhost")
-    } else {
-        base.replace("localhost", "127.0.0.1")
-    }
-}
-
-/// Tells a presigned address from an invented one; it is no secret.
-fn signature(key: &str, expires: i64) -> String {
-    let text = format!("{key}:{expires}");
-    let sum = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{sum:016x}")
 }
 
 fn refused(status: StatusCode, text: &str) -> Response {
@@ -138,22 +99,4 @@ fn refused(status: StatusCode, text: &str) -> Response {
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     }
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_object_store_is_another_host() {
-        assert_eq!(foreign_host("http://127.0.0.1:80"), "http://localhost:80");
-        assert_eq!(foreign_host("http://localhost:80"), "http://127.0.0.1:80");
-    }
-
-    #[test]
-    fn a_signature_is_of_its_key_and_time() {
-        assert_eq!(signature("1-1", 5), signature("1-1", 5));
-        assert_ne!(signature("1-1", 5), signature("1-2", 5));
-        assert_ne!(signature("1-1", 5), signature("1-1", 6));
-    }
 }

@@ -186,10 +186,10 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::super::generation::Generation;
-    use super::super::journal::Journal;
     use super::super::session::tests::session;
     use super::super::tree::MY;
     use super::*;
+    use crate::portal::journal::Journal;
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 

@@ -159,9 +159,9 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::super::generation::Generation;
-    use super::super::journal::Journal;
     use super::super::tree::{MY, Revision};
     use super::*;
+    use crate::portal::journal::Journal;
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 

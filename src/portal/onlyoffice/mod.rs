@@ -11,7 +11,7 @@
 //! handler and through the API.
 //!
 //! **Parts.** Pure rules: `generation`, `titles`, `dates`, `ranges`, `framing`, `session`, `listing`, `calls`, `fields`,
-//! `auth`. Memory: `office` with `tree`, `operations`, `journal`; `commit` changes it. Looks: `envelope`, `errors`,
+//! `auth`. Memory: `office` with `tree` and `operations`; `commit` changes it. Looks: `envelope`, `errors`,
 //! `dto`. Requests: `server` receives, `metadata`, `sessions`, `uploads`, `handler`, `whole`, `deeds`, `download`
 //! answer.
 //!
@@ -31,7 +31,6 @@ mod fields;
 mod framing;
 mod generation;
 mod handler;
-mod journal;
 mod limits;
 mod listing;
 mod metadata;

@@ -12,11 +12,11 @@ use super::config::{Settings, Storage};
 use super::dates;
 use super::errors::{Failure, Message, NULL_REFERENCE};
 use super::generation::Version;
-use super::journal::Journal;
 use super::operations::Operations;
 use super::session::{LIFE, Session};
 use super::tree::{self, Tree};
 use crate::portal::arrivals::Arrival;
+use crate::portal::journal::Journal;
 use crate::portal::store::{Content, Records};
 
 /// What a token is good for.
@@ -261,20 +261,6 @@ mod tests {
         id
     }
 
-    /// The records that the changes so far have made.
-    fn records(office: &mut Office) -> Records {
-        let changes = serde_json::to_value(office.journal.take().0).unwrap();
-        let mut records = Records::new();
-        for change in changes.as_array().unwrap() {
-            let key = change["key"].as_str().unwrap().to_owned();
-            match change.get("value") {
-                Some(value) => records.insert(key, value.clone()),
-                None => records.remove(&key),
-            };
-        }
-        records
-    }
-
     #[test]
     fn an_expired_session_leaves_its_chunks_on_a_disk() {
         for (storage, leaked) in [(Storage::Disk, 10), (Storage::S3, 0)] {
@@ -310,7 +296,7 @@ mod tests {
             before.add_token("t", Token { user: "u".into(), expires: NOW });
             before.set_replacer("u", true);
             let settings = Settings { sessions_survive, ..Settings::default() };
-            let after = Office::load(generation.version(), &settings, records(&mut before), now).unwrap();
+            let after = Office::load(generation.version(), &settings, before.journal.take_records(), now).unwrap();
             assert_eq!((after.sessions.len(), after.leaked_bytes()), expected, "{generation:?}");
             assert_eq!((after.tokens.len(), after.replacers.len()), (1, 1));
             assert_eq!(after.tree.folders_in(tree::MY).count(), 1);

@@ -29,6 +29,7 @@ use crate::portal::core::{Core, Protocol};
 use crate::portal::faults::Injection;
 use crate::portal::faults::apply::Injections;
 use crate::portal::state::{FileState, ServiceState, SessionState};
+use crate::portal::storage::Stored;
 use crate::portal::store::Records;
 
 /// The most bytes of a body that is not a file.
@@ -144,6 +145,10 @@ impl Protocol for Onlyoffice {
         }
     }
 
+    fn stored(&self, key: &str) -> Option<Stored> {
+        self.0.stored(key)
+    }
+
     fn state(&self) -> ServiceState {
         self.0.state()
     }
@@ -224,7 +229,6 @@ impl Server {
     async fn dispatch(self: &Arc<Self>, asked: &Asked, body: Body) -> Response {
         match &asked.call {
             Call::Handler(_) | Call::HandlerInitiate => self.upload_handler(asked, body).await,
-            Call::Stored => self.stored(asked),
             _ if !asked.settings.paid => envelope::failure(&asked.style(), &Failure::Unpaid),
             Call::Download => self.download(asked),
             _ => match self.api(asked, body).await {
@@ -352,6 +356,7 @@ impl Server {
                 bytes: current.bytes,
                 stored_bytes: current.content.bytes(),
                 versions: file.revisions.len(),
+                twins: 1,
                 updated: current.updated,
                 sha256: String::new(),
             };
@@ -364,6 +369,7 @@ impl Server {
             bytes_held: session.held_bytes(),
             commits: session.commits,
             abandoned: session.abandoned,
+            status: None,
         };
         let mut folders: Vec<String> = office
             .tree

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::config::Collation;
-use super::journal::Journal;
 use super::titles;
+use crate::portal::journal::Journal;
 use crate::portal::store::Content;
 
 /// The sections that every user has. Their numbers are fixed; real portals have any.

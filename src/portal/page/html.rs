@@ -1,5 +1,5 @@
 //! The page's content as HTML: `page.html` with its slots filled, in one pass, so that what fills one is never taken for
-//! another. Everything that comes from outside goes through [`text::escaped`].
+//! another. Everything that comes from outside goes through [`escaped`].
 
 use super::text::{escaped, percent_encoded};
 use super::view::{Entry, Upload, View};

@@ -133,13 +133,15 @@ pub(super) mod tests {
             bytes: 3,
             stored_bytes: 3,
             versions: 1,
+            twins: 1,
             updated: OffsetDateTime::UNIX_EPOCH,
             sha256: String::new(),
         }
     }
 
     pub(in super::super) fn session(id: &str, title: &str, bytes_total: i64) -> SessionState {
-        SessionState { id: id.into(), title: title.into(), bytes_total, bytes_held: 1024, commits: 0, abandoned: false }
+        let (id, title) = (id.into(), title.into());
+        SessionState { id, title, bytes_total, bytes_held: 1024, commits: 0, abandoned: false, status: None }
     }
 
     pub(in super::super) fn view(files: Vec<FileState>, sessions: Vec<SessionState>) -> View {

@@ -177,7 +177,7 @@ impl Site {
     }
 }
 
-fn sign_in(address: SocketAddr, user: &str, password: &str) -> String {
+pub(crate) fn sign_in(address: SocketAddr, user: &str, password: &str) -> String {
     let request =
         Request::new("POST", "/api/2.0/authentication").json(&json!({"userName": user, "password": password}));
     let answer = request.send(address).unwrap();

@@ -147,15 +147,22 @@ fn an_object_store_is_another_host() {
         let target = format!("/filehandler.ashx?action=download&fileid={}", made["id"]);
         let moved = site.get(&target);
         let location = moved.header("location").unwrap();
-        assert_eq!((moved.status, location.starts_with("http://localhost:")), (302, true));
-        let stored = &location[location.find("/.storage").unwrap()..];
-        let answer = super::Request::new("GET", stored).send(site.address).unwrap();
+        let address = site.portal.storage_address();
+        assert!(moved.status == 302 && address != site.address);
+        let stored = location.strip_prefix(&format!("http://{address}")).unwrap();
+        let get = |target: &str| super::Request::new("GET", target);
+        let answer = get(stored).send(address).unwrap();
         assert_eq!((answer.status, answer.body), (200, bytes.clone()));
+        let part = get(stored).header("Range", "bytes=-7").send(address).unwrap();
+        assert_eq!((part.status, part.body), (206, bytes[C - 7..].to_vec()));
+        assert_eq!(get(stored).header("Range", "bytes=9999-").send(address).unwrap().status, 416);
+        assert_eq!(get(&stored.replace("-1?", "-9?")).send(address).unwrap().status, 403);
         site.in_order();
-        assert_eq!(site.get(stored).status, 400);
-        site.violated("credentials");
+        let refused = site.request("GET", stored).send(address).unwrap();
+        assert!(refused.status == 400 && refused.text().contains("<Code>InvalidArgument</Code>"));
+        site.violated("a credential was sent to the storage port");
         site.portal.advance(std::time::Duration::from_secs(3700));
-        assert_eq!(super::Request::new("GET", stored).send(site.address).unwrap().status, 403);
+        assert_eq!(get(stored).send(address).unwrap().status, 403);
     }
 }
 

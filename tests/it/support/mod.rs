@@ -1,5 +1,5 @@
 //! What several integration tests need: services to test against, a straightforward uploader, a mount with programs, the
-//! real daemon, a proxy that fails as told, a disk that is read up to a gate.
+//! real daemon, a proxy that fails as told, a bare HTTP client, a disk that is read up to a gate.
 
 pub(crate) mod daemon;
 pub(crate) mod fixture;
@@ -7,6 +7,7 @@ pub(crate) mod mount;
 pub(crate) mod office;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod slow;
 pub(crate) mod upload;
 pub(crate) mod wiki;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::portal::store::{Change, Content, Segment};
+use super::store::{Change, Content, Segment};
 
 /// Changes since the last hand-over, and who holds which blob.
 #[derive(Debug, Default)]
@@ -55,6 +55,23 @@ impl Journal {
     /// Everything since the last time.
     pub(super) fn take(&mut self) -> (Vec<Change>, Vec<u64>) {
         (std::mem::take(&mut self.changes), std::mem::take(&mut self.garbage))
+    }
+}
+
+#[cfg(test)]
+impl Journal {
+    /// The records that the changes since the last time have made.
+    pub(super) fn take_records(&mut self) -> super::store::Records {
+        let changes = serde_json::to_value(self.take().0).unwrap();
+        let mut records = super::store::Records::new();
+        for change in changes.as_array().unwrap() {
+            let key = change["key"].as_str().unwrap().to_owned();
+            match change.get("value") {
+                Some(value) => records.insert(key, value.clone()),
+                None => records.remove(&key),
+            };
+        }
+        records
     }
 }
 
