@@ -60,6 +60,26 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     report(start.elapsed(), closed.elapsed());
 }
 
+/// As the child: writes `bytes` bytes of a file, or of its own where `from` is `-`, at `rate` bytes per second.
+pub(crate) fn paced(from: &str, to: &Path, bytes: u64, rate: u64) {
+    let start = Instant::now();
+    let mut from = (from != "-").then(|| File::open(from).unwrap());
+    let (mut to, mut data, mut done) = (File::create_new(to).unwrap(), vec![7; COPY_BYTES], 0);
+    while done < bytes {
+        let len = match &mut from {
+            Some(from) => from.read(&mut data).unwrap(),
+            None => data.len().min(usize::try_from(bytes - done).unwrap()),
+        };
+        to.write_all(&data[..len]).unwrap();
+        done += len as u64;
+        let due = Duration::from_secs_f64(done as f64 / rate as f64);
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+    let closed = Instant::now();
+    drop(to);
+    report(start.elapsed(), closed.elapsed());
+}
+
 /// As the child: reads the file to its end.
 pub(crate) fn read(path: &Path) {
     let mut data = vec![0; READ_BYTES];

@@ -13,6 +13,8 @@
 //!   in chunks. What the mount does is the second, so a ratio of 1.00 means that it costs nothing.
 //! * *Copying 200 files of 4 KiB to MediaWiki*: `cp` into a mount against a client that only posts: what a file costs that
 //!   is no more than one request. The mount looks each name up before it makes the file.
+//! * *Writing to a portal*: a program that writes at 60 MB/s, over a line of 50 MB/s and 20 ms, against the slower of the
+//!   two; and `cp` without a line, against a client that sends the same chunks straight from the disk.
 //! * *Reading from MediaWiki*: a program that reads the file through the mount against `curl`.
 //!
 //! The best of all rounds counts: the others say what else the machine did.
@@ -23,6 +25,7 @@ mod child;
 mod direct;
 mod mounted;
 mod null;
+mod portal;
 mod small;
 mod table;
 mod wiki;
@@ -38,9 +41,13 @@ fn main() {
             child::write(Path::new(path), files.parse().unwrap(), bytes.parse().unwrap(), block.parse().unwrap());
         }
         ["copy", from, to] => child::copy(Path::new(from), Path::new(to)),
+        ["paced", from, to, bytes, rate] => {
+            child::paced(from, Path::new(to), bytes.parse().unwrap(), rate.parse().unwrap());
+        }
         ["read", path] => child::read(Path::new(path)),
         [] => {
             writing::run();
+            portal::run();
             match std::env::var_os("UPLOADFS_BENCH_WIKI") {
                 Some(wiki) => {
                     wiki::run(Path::new(&wiki));
@@ -50,8 +57,9 @@ fn main() {
             }
         }
         ["writing"] => writing::run(),
+        ["portal"] => portal::run(),
         ["wiki", dir] => wiki::run(Path::new(dir)),
         ["small", dir] => small::run(Path::new(dir)),
-        _ => panic!("usage: throughput [writing | wiki DIR | small DIR]"),
+        _ => panic!("usage: throughput [writing | portal | wiki DIR | small DIR]"),
     }
 }

@@ -263,7 +263,9 @@ async fn a_number_that_cannot_be_taken_back_at_once_is_taken_back_later() {
 async fn another_extension_is_one_version() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let service: Arc<dyn Service> = stack(office.client());
+        let client = office.client();
+        client.connect().await.unwrap();
+        let service: Arc<dyn Service> = stack(client);
         let bytes = text(3 * CHUNK as usize + 5, 1);
         let node = any(&*service, &path("x.tmp"), &bytes).await.unwrap();
         let refused = Fault::Answer { when: When::Before, status: 429, retry_after_s: None, body: String::new() };

@@ -145,6 +145,10 @@ impl Onlyoffice {
 
     /// A file below the chunk size: a session and one chunk.
     pub(super) async fn put_one_chunk(&self, spec: &Spec, payload: Payload) -> Result<Node> {
+        if payload.len() >= self.site().chunk_bytes {
+            // Decided before the portal was asked what it takes.
+            return Err(Error::new(Kind::TooLarge, OP, "the file is no smaller than a chunk").retry(AGAIN));
+        }
         let plan = self.plan(OP, &spec.path).await?;
         // Without a chunk there is no file: a session whose opening is in doubt harms nobody.
         let not_begun = |error: Error| if error.in_doubt() { error.retry(AGAIN) } else { error };
