@@ -17,6 +17,7 @@ use super::link::Line;
 use super::state::{Digests, PortalState, ServiceState};
 use super::store::Store;
 use super::violations::Violations;
+use super::work::Work;
 
 /// How often the state is taken anew when files go away meanwhile; more than a client removes in that time.
 const STATE_ATTEMPTS: u32 = 50;
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     /// Fires when the portal ends.
     pub(super) stopping: CancellationToken,
+    /// How many requests it is at work on.
+    pub(super) work: Work,
     requests: Mutex<BTreeMap<String, u64>>,
     digests: Digests,
 }
@@ -44,6 +47,7 @@ impl Core {
             violations: Violations::default(),
             clock: Clock::default(),
             stopping: CancellationToken::new(),
+            work: Work::default(),
             requests: Mutex::default(),
             digests: Digests::default(),
         }

@@ -27,6 +27,7 @@ mod state;
 mod store;
 mod violations;
 mod wire;
+mod work;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -155,6 +156,11 @@ impl Portal {
     /// How many faults have struck.
     pub fn faults_struck(&self) -> u64 {
         self.served.core.faults.struck()
+    }
+
+    /// How many requests have come so far, and on how many it is at work; one that a fault keeps silent is not worked on.
+    pub fn work(&self) -> (u64, usize) {
+        self.served.core.work.counts()
     }
 
     /// Faults by the dice from now on.

@@ -17,6 +17,8 @@ mod files;
 mod killed;
 mod mediawiki;
 mod names;
+mod office;
+mod office_faults;
 mod portal;
 mod pressure;
 mod promise;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Onlyoffice;
-use super::answers::{ChunkDto, SessionDto};
+use super::answers::{ChunkDto, FileDto, SessionDto};
 use super::api::{Api, Call, Trouble};
 use super::codes::{Meaning, Refusal};
 use super::generation::Generation;
@@ -111,7 +111,10 @@ impl Onlyoffice {
             Generation::Rest => Form::Rest,
         };
         let opened = self.sessions.call::<SessionDto>(|api| opening(api, generation, &plan, total)).await;
-        let session = opened.map_err(|trouble| self.not_opened(trouble, total))?;
+        let session = match opened {
+            Ok(session) => session,
+            Err(trouble) => return Err(self.not_opened(&plan, trouble, total).await),
+        };
         let handler = match (form, &session.location) {
             (Form::Rest, _) => String::new(),
             (_, Some(location)) => self.sessions.api().home(OP, location)?[url::Position::BeforePath..].to_owned(),
@@ -122,7 +125,7 @@ impl Onlyoffice {
 
     /// The portal says the same of files that are too large for it and of files that are too large for the space that is
     /// left: what has been there once is not too large.
-    fn not_opened(&self, trouble: Trouble, total: u64) -> Error {
+    async fn not_opened(&self, plan: &Plan, trouble: Trouble, total: u64) -> Error {
         let Trouble::Refused(refusal) = trouble else { return trouble.into_error(OP) };
         let about_size = match refusal.meaning() {
             Some(Meaning::Kind(kind)) => kind == Kind::TooLarge,
@@ -131,6 +134,13 @@ impl Onlyoffice {
         let mut error = refusal.into_error(OP);
         if about_size {
             error.kind = if self.has_seen(total) { Kind::Quota } else { Kind::TooLarge };
+        }
+        // DocSpace says "access denied" to a locked file, like to everything else.
+        if error.kind == Kind::Denied
+            && let Some(known) = plan.target.known()
+            && let Ok(Some(FileDto { locked: true, .. })) = self.file_by_id(OP, &known.id).await
+        {
+            return error.kind(Kind::Busy).hint("somebody has locked it on the portal; unlock it there");
         }
         error
     }

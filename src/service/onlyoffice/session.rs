@@ -213,8 +213,8 @@ fn judge(user: &str, answer: Result<TokenDto, Trouble>) -> Result<String, NotSig
     };
     let error = |what: String| Error::new(Kind::SignedOut, OP, what);
     match refusal.status {
-        // CommunityServer answers a wrong password with 500, like everything else.
-        401 | 500 => {
+        // CommunityServer answers a wrong password with 500, like everything else, and says so; a proxy says nothing.
+        401 | 500 if refusal.status == 401 || !refusal.message.is_empty() => {
             let what = format!("the portal does not let {user} in: {said}");
             Err(NotSignedIn::Rejected(error(what).hint("check user and password")))
         }
@@ -285,6 +285,9 @@ mod tests {
             assert!(error.to_string().contains("User authentication failed"), "{error}");
         }
         assert!(matches!(judge("me", refused(403)), Err(NotSignedIn::Throttled(_))));
+        let proxy = Refusal { status: 500, message: String::new(), wait: None, only_reads: true };
+        let Err(NotSignedIn::Failed(error)) = judge("me", Err(Trouble::Refused(proxy))) else { panic!("no password") };
+        assert_eq!((error.kind, error.retry), (Kind::Server, Retry::After(Duration::ZERO)));
         assert!(
             matches!(judge("me", refused(502)), Err(NotSignedIn::Failed(error)) if error.kind == Kind::Unreachable)
         );
