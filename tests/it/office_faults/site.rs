@@ -1,7 +1,6 @@
 //! What the tests of faults share: a portal, a program that writes a file through the whole stack of a mount but the
 //! kernel's part, what the portal itself has afterwards, and cases that run on all processors.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +13,6 @@ use uploadfs::cache::{Cache, CacheConfig};
 use uploadfs::error::Result;
 use uploadfs::file::{File, Files, FilesConfig, OpenMode};
 use uploadfs::path::RemotePath;
-use uploadfs::portal::PortalState;
 use uploadfs::portal::onlyoffice::Generation;
 use uploadfs::service::layer::stack;
 use uploadfs::service::{Node, Service};
@@ -32,6 +30,9 @@ const WIDTH: usize = 12;
 const LARGE: usize = (34 * CHUNK / 10) as usize;
 /// The size of a file below a chunk, in bytes.
 const SMALL: usize = (CHUNK * 6 / 10) as usize;
+
+/// So much is written at once, in bytes: nothing that chunks begin or end with.
+const PIECE: usize = 3000;
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,25 +128,39 @@ impl Site {
         })
     }
 
-    /// The requests so far, by kind.
-    pub(super) fn requests(&self) -> BTreeMap<String, u64> {
-        self.office.state().requests
-    }
-
     /// What the portal has; at most one file, whole, under exactly this title.
     #[track_caller]
     pub(super) fn kept(&self) -> Option<Kept> {
-        let state = self.office.state();
-        let live = |state: &PortalState| {
-            let files = state.files.iter().filter(|file| !file.path.starts_with("/Trash")).cloned();
-            files.collect::<Vec<_>>()
-        };
-        let files = live(&state);
+        let files = self.office.state().files.into_iter().filter(|file| file.path.starts_with("/My documents/"));
+        let files: Vec<_> = files.collect();
         assert!(files.len() <= 1, "more than one file: {files:?}");
         let file = files.into_iter().next()?;
         assert_eq!(file.path, format!("/My documents/{NAME}"));
         assert_eq!(file.bytes, file.stored_bytes, "a size that is not true");
         Some(Kept { sha256: file.sha256, versions: file.versions })
+    }
+
+    /// What the portal has after somebody wrote `bytes` over `before` and was told this: old or new, and new where it was
+    /// said so.
+    #[track_caller]
+    pub(super) fn judge(&self, before: Option<&Kept>, bytes: &[u8], told: &Result<()>) -> Option<Kept> {
+        let (kept, whole) = (self.kept(), self.replaced(before, bytes));
+        match told {
+            Ok(()) => assert_eq!(kept, Some(whole), "it was said to be there"),
+            Err(error) => {
+                let is_old = kept.as_ref() == before;
+                assert!(is_old || kept == Some(whole), "neither old nor new: {kept:?} over {before:?}, told {error}");
+            }
+        }
+        kept
+    }
+
+    /// The client broke no rule, but for forms whose bodies were `cut` by a fault.
+    #[track_caller]
+    pub(super) fn assert_no_violations(&self, cut: bool) {
+        let mut violations = self.office.portal.violations();
+        violations.retain(|broken| !(cut && broken.what.starts_with("a request without the file")));
+        assert_eq!(violations, []);
     }
 
     /// What the portal had before anybody wrote.
@@ -213,16 +228,23 @@ impl Desk {
         Ok(file)
     }
 
-    /// What `cp` does: looks the file up, opens it, writes it anew, closes it; `promised` says whether the size is known
-    /// before the first byte.
+    /// What `cp` does: looks the file up, opens it, writes it anew, closes it.
     ///
     /// # Errors
     /// What the first of these that fails says; of the close, if none.
-    pub(super) async fn write(&self, bytes: &Bytes, promised: bool) -> Result<()> {
+    pub(super) async fn write(&self, bytes: &Bytes) -> Result<()> {
+        self.write_with(async |file| write_into(file, bytes, 0).await).await
+    }
+
+    /// The same with other writes than those of the bytes in order.
+    ///
+    /// # Errors
+    /// As [`Desk::write`].
+    pub(super) async fn write_with(&self, write: impl AsyncFnOnce(&Arc<File>) -> Result<()>) -> Result<()> {
         let thread = std::process::id();
         let file = self.file().await?;
         let handle = Arc::new(file.open(thread, OpenMode { read: false, write: true, truncate: true }).await?);
-        let written = self.write_into(&file, bytes, promised).await;
+        let written = write(&file).await;
         let answer = match file.flush_now(&handle) {
             Some(answer) => answer,
             None => file.flush(thread).await,
@@ -231,26 +253,20 @@ impl Desk {
         written.and(answer)
     }
 
-    async fn write_into(&self, file: &Arc<File>, bytes: &Bytes, promised: bool) -> Result<()> {
-        let thread = std::process::id();
-        if promised {
-            file.allocate(bytes.len() as u64).await?;
+}
+
+/// Writes `bytes` from `at` on, in pieces.
+pub(super) async fn write_into(file: &Arc<File>, bytes: &[u8], mut at: u64) -> Result<()> {
+    let thread = std::process::id();
+    for piece in bytes.chunks(PIECE) {
+        let taken = file.write_now(thread, Some(at), piece)?;
+        if taken < piece.len() {
+            let rest = Bytes::copy_from_slice(&piece[taken..]);
+            file.write_rest(thread, Some(at + taken as u64), rest).await?;
         }
-        let mut at = 0;
-        for piece in bytes.chunks(3000) {
-            let taken = file.write_now(thread, Some(at), piece)?;
-            if taken < piece.len() {
-                let rest = Bytes::copy_from_slice(&piece[taken..]);
-                file.write_rest(thread, Some(at + taken as u64), rest).await?;
-            }
-            at += piece.len() as u64;
-            if promised {
-                // A turn for the parts that can leave.
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(())
+        at += piece.len() as u64;
     }
+    Ok(())
 }
 
 /// Runs all cases, some at once, and then says which failed.
