@@ -24,7 +24,7 @@ impl Onlyoffice {
     /// The portal says that `open` has become the file `id`: reads it back and makes sure.
     pub(super) async fn accept(&self, spec: &Spec, open: &Open, id: &Id) -> Result<Node> {
         self.journals.close(&open.id);
-        let file = if id.is_none() { None } else { self.read_back(id).await? };
+        let file = if id.is_none() { None } else { self.read_back(open, id).await? };
         let Some(file) = file else {
             self.index.forget(&open.plan.folder);
             return Err(Error::new(Kind::Corrupt, OP, "the portal says that it has the file, and has none"));
@@ -50,11 +50,12 @@ impl Onlyoffice {
         Ok(entry.node())
     }
 
-    /// The file by its id. That it cannot be read back for a moment changes nothing: it is asked about again.
-    async fn read_back(&self, id: &Id) -> Result<Option<FileDto>> {
-        self.file_by_id(OP, id).await.map_err(|error| match error.retry {
-            Retry::After(_) => error.retry(Retry::AskFirst),
-            Retry::Never | Retry::AskFirst => error,
+    /// The file by its id. That it cannot be read back changes nothing: whatever the reason, it is asked about again
+    /// before anything else is sent, and what was known of the folder does not count.
+    async fn read_back(&self, open: &Open, id: &Id) -> Result<Option<FileDto>> {
+        self.file_by_id(OP, id).await.map_err(|error| {
+            self.index.forget(&open.plan.folder);
+            error.retry(Retry::AskFirst)
         })
     }
 
