@@ -46,6 +46,7 @@ use self::serve::Served;
 pub use self::state::{FileState, PortalState, SessionState};
 use self::store::Store;
 pub use self::violations::Violation;
+pub use self::work::WorkState;
 
 /// Threads for requests: two keep two processors busy, and more only compete with the client under test.
 const THREADS: usize = 2;
@@ -158,9 +159,9 @@ impl Portal {
         self.served.core.faults.struck()
     }
 
-    /// How many requests have come so far, and on how many it is at work; one that a fault keeps silent is not worked on.
-    pub fn work(&self) -> (u64, usize) {
-        self.served.core.work.counts()
+    /// What it has to do right now.
+    pub fn work(&self) -> WorkState {
+        self.served.core.work.state()
     }
 
     /// Faults by the dice from now on.

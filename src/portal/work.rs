@@ -1,8 +1,17 @@
-//! Whether a portal has anything to do: requests that came and are not answered, without those that a fault keeps
+//! Whether a portal has anything to do: requests that came and are not answered, and those of them that a fault keeps
 //! silent. For whoever waits until everything that can happen by itself has happened.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a portal has to do at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkState {
+    /// Requests that are not answered, silent ones included.
+    pub under_way: usize,
+    /// Requests that will not be answered before their client gives up.
+    pub silent: usize,
+}
 
 /// Counts the work of a portal.
 #[derive(Clone, Debug, Default)]
@@ -10,11 +19,11 @@ pub(super) struct Work(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    begun: AtomicU64,
     under_way: AtomicUsize,
+    silent: AtomicUsize,
 }
 
-/// A piece of work; dropped, it is done.
+/// A request; dropped, it is answered.
 #[derive(Debug)]
 pub(super) struct Busy(Work);
 
@@ -24,34 +33,34 @@ impl Drop for Busy {
     }
 }
 
-/// A piece of work that rests; dropped, it goes on.
+/// A silence; dropped, it is over.
 #[derive(Debug)]
-pub(super) struct Resting(Work);
+pub(super) struct Silence(Work);
 
-impl Drop for Resting {
+impl Drop for Silence {
     fn drop(&mut self) {
-        self.0.0.under_way.fetch_add(1, Ordering::SeqCst);
+        self.0.0.silent.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Work {
-    /// Something is to be done.
+    /// A request has come.
     pub(super) fn begin(&self) -> Busy {
-        self.0.begun.fetch_add(1, Ordering::SeqCst);
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
         Busy(self.clone())
     }
 
-    /// A piece of work that has begun, and not more than it, rests.
-    pub(super) fn rest(&self) -> Resting {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
-        Resting(self.clone())
+    /// A request that has come is kept silent.
+    pub(super) fn silence(&self) -> Silence {
+        self.0.silent.fetch_add(1, Ordering::SeqCst);
+        Silence(self.clone())
     }
 
-    /// How many pieces of work have begun, and how many are under way.
-    pub(super) fn counts(&self) -> (u64, usize) {
-        // In this order: what begins in between is seen as begun the next time.
-        (self.0.begun.load(Ordering::SeqCst), self.0.under_way.load(Ordering::SeqCst))
+    pub(super) fn state(&self) -> WorkState {
+        WorkState {
+            under_way: self.0.under_way.load(Ordering::SeqCst),
+            silent: self.0.silent.load(Ordering::SeqCst),
+        }
     }
 }
 
@@ -62,14 +71,12 @@ mod tests {
     #[test]
     fn work_is_counted_while_it_is_done() {
         let work = Work::default();
-        let (first, second) = (work.begin(), work.begin());
-        assert_eq!(work.counts(), (2, 2));
-        let resting = work.rest();
-        assert_eq!(work.counts(), (2, 1));
+        let (first, second, silence) = (work.begin(), work.begin(), work.silence());
+        assert_eq!(work.state(), WorkState { under_way: 2, silent: 1 });
+        drop(silence);
         drop(first);
-        drop(resting);
-        assert_eq!(work.counts(), (2, 1));
+        assert_eq!(work.state(), WorkState { under_way: 1, silent: 0 });
         drop(second);
-        assert_eq!(work.counts(), (2, 0));
+        assert_eq!(work.state(), WorkState { under_way: 0, silent: 0 });
     }
 }

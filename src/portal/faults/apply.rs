@@ -29,7 +29,7 @@ pub(in super::super) struct Trouble {
     pub(in super::super) wire: WireHandle,
     /// The end of the portal, which ends silences.
     pub(in super::super) stopping: CancellationToken,
-    /// Who waits for the portal must not wait for a silence.
+    /// Told of silences.
     pub(in super::super) work: Work,
 }
 
@@ -115,7 +115,7 @@ impl Trouble {
 struct Ending {
     wire: WireHandle,
     stopping: CancellationToken,
-    /// What rests while there is silence.
+    /// What is silent meanwhile.
     work: Option<Work>,
     how: How,
 }
@@ -127,7 +127,7 @@ impl Ending {
             How::Close => self.wire.close(),
             How::Silence => {
                 // A client that gives up ends this, too: its request is dropped.
-                let _resting = self.work.as_ref().map(Work::rest);
+                let _silence = self.work.as_ref().map(Work::silence);
                 self.stopping.cancelled().await;
                 self.wire.close();
             }
@@ -226,10 +226,10 @@ mod tests {
     #[tokio::test]
     async fn silence_ends_with_the_portal() {
         let trouble = trouble(vec![Fault::Drop { when: When::After, how: How::Silence }]);
-        let (stopping, mut none, _busy) = (trouble.stopping.clone(), None, trouble.work.begin());
+        let (stopping, mut none) = (trouble.stopping.clone(), None);
         let mut silent = Box::pin(trouble.strike(When::After, &mut none));
         assert!(futures_util::poll!(silent.as_mut()).is_pending());
-        assert_eq!(trouble.work.counts(), (1, 0), "nobody is at work");
+        assert_eq!(trouble.work.state().silent, 1);
         stopping.cancel();
         assert!(silent.await.is_some());
     }

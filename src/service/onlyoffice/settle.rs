@@ -39,7 +39,7 @@ impl Onlyoffice {
             return Err(self.twin(open, &known.id, id).await);
         }
         let entry = self.settle_name(open, file).await?;
-        if open.plan.target == Target::New && self.doubts.is_noted(&doubt(spec)) {
+        if !matches!(open.plan.target, Target::InPlace(_)) && self.doubts.is_noted(&doubt(spec)) {
             self.remove_echoes(open, id).await;
         }
         self.doubts.settled(&doubt(spec));
@@ -118,7 +118,14 @@ impl Onlyoffice {
         let found = match open.plan.target.known() {
             Some(known) => {
                 let file = self.file_by_id(OP, &known.id).await?.map(Entry::of_file);
-                file.filter(|entry| entry.stamp() != known.stamp && entry.size == open.total)
+                let changed = file.filter(|entry| entry.stamp() != known.stamp && entry.size == open.total);
+                if changed.is_none()
+                    && let Target::Version(_) = open.plan.target
+                    && let Some(twin) = self.made_by(open).await?.first()
+                {
+                    return Err(self.twin(open, &known.id, &twin.id).await);
+                }
+                changed
             }
             None => self.made_by(open).await?.into_iter().next(),
         };
@@ -131,15 +138,16 @@ impl Onlyoffice {
         Ok(Some(entry.node()))
     }
 
-    /// Files that the session of a new file may have made: of its size, under its title or that title with a number, and
-    /// not there before.
+    /// Second files that the session may have made, and the first of a new file: of its size, under its title or that title
+    /// with a number, and not there before.
     async fn made_by(&self, open: &Open) -> Result<Vec<Entry>> {
         let folder = &open.plan.folder;
         self.list_folder(OP, folder).await?;
-        let title = names::fold(&open.plan.title);
+        let (title, known) = (names::fold(&open.plan.title), open.plan.target.known());
+        let is_old = |id: &Id| open.plan.alike.contains(id) || known.is_some_and(|known| known.id == *id);
         let entries = self.index.entries_listed(folder).into_iter().filter(|entry| {
             let is_it = names::fold(&entry.title) == title || is_numbered(&entry.title, &open.plan.title);
-            entry.kind == NodeKind::File && is_it && entry.size == open.total && !open.plan.alike.contains(&entry.id)
+            entry.kind == NodeKind::File && is_it && entry.size == open.total && !is_old(&entry.id)
         });
         let mut entries: Vec<Entry> = entries.collect();
         entries.sort_by(|a, b| a.id.age().cmp(&b.id.age()));

@@ -8,6 +8,7 @@ use uploadfs::portal::{Portal, PortalConfig, PortalState, ServiceConfig};
 use uploadfs::service::Service;
 use uploadfs::service::onlyoffice::{Onlyoffice, OnlyofficeConfig, Root};
 
+use super::clock::Line;
 use super::fixture::Fixture;
 
 /// The chunk size of small portals, in bytes: small, so that large files are.
@@ -50,6 +51,12 @@ impl Office {
 
     pub(crate) fn client_at(&self, root: &str) -> Arc<Onlyoffice> {
         Arc::new(Onlyoffice::new(self.config(root)).unwrap())
+    }
+
+    /// A client that reaches the portal through this line.
+    pub(crate) fn client_through(&self, line: &Line) -> Arc<Onlyoffice> {
+        let config = OnlyofficeConfig { url: line.url(), ..self.config("@my") };
+        Arc::new(Onlyoffice::new(config).unwrap())
     }
 
     pub(crate) fn config(&self, root: &str) -> OnlyofficeConfig {
