@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     line: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -21,34 +21,34 @@ pub(super) struct Request {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    pub(super) fn new(method: &str, target: &str) -> Request {
+    pub(crate) fn new(method: &str, target: &str) -> Request {
         let line = format!("{method} {target} HTTP/1.1");
         Request { line, headers: Vec::new(), body: Vec::new(), tells_length: true }
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Request {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Request {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn json(self, value: &Value) -> Request {
+    pub(crate) fn json(self, value: &Value) -> Request {
         self.header("Content-Type", "application/json").body(value.to_string())
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Request {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Request {
         self.body = body.into();
         self
     }
 
     /// The same body as one piece of chunked transfer coding.
-    pub(super) fn without_length(mut self) -> Request {
+    pub(crate) fn without_length(mut self) -> Request {
         let mut body = format!("{:x}\r\n", self.body.len()).into_bytes();
         body.append(&mut self.body);
         body.extend_from_slice(b"\r\n0\r\n\r\n");
@@ -77,7 +77,7 @@ impl Request {
     ///
     /// # Errors
     /// The connection ends before the answer does.
-    pub(super) fn send(&self, address: SocketAddr) -> io::Result<Answer> {
+    pub(crate) fn send(&self, address: SocketAddr) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(LIMIT))?;
         // A server may answer before it has read everything; the answer counts.
@@ -86,7 +86,7 @@ impl Request {
     }
 
     /// Sends it, all but the last `missing` bytes, and goes away.
-    pub(super) fn send_half(&self, address: SocketAddr, missing: usize) {
+    pub(crate) fn send_half(&self, address: SocketAddr, missing: usize) {
         let bytes = self.bytes(address);
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(&bytes[..bytes.len() - missing]).unwrap();
@@ -96,7 +96,7 @@ impl Request {
     }
 
     /// Sends all but the last byte, and holds the connection.
-    pub(super) fn begin(&self, address: SocketAddr) -> Held {
+    pub(crate) fn begin(&self, address: SocketAddr) -> Held {
         let bytes = self.bytes(address);
         let (last, first) = bytes.split_last().unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
@@ -107,13 +107,13 @@ impl Request {
 }
 
 /// A request of which the last byte is missing.
-pub(super) struct Held {
+pub(crate) struct Held {
     stream: TcpStream,
     last: u8,
 }
 
 impl Held {
-    pub(super) fn finish(mut self) -> io::Result<Answer> {
+    pub(crate) fn finish(mut self) -> io::Result<Answer> {
         self.stream.write_all(&[self.last])?;
         read(&mut self.stream)?.ok_or_else(ended)
     }
@@ -147,29 +147,29 @@ fn read(stream: &mut TcpStream) -> io::Result<Option<Answer>> {
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{} {}", self.status, String::from_utf8_lossy(&self.body))
     }
 
     /// What stands in `response`; the status must be this one.
     #[track_caller]
-    pub(super) fn response(&self, status: u16) -> Value {
+    pub(crate) fn response(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()["response"].clone()
     }
 
     /// What stands in `data` of the upload handler's answer; the status must be this one.
     #[track_caller]
-    pub(super) fn data(&self, status: u16) -> Value {
+    pub(crate) fn data(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         let body = self.json();
         assert_eq!(body["success"], true, "{}", self.text());
@@ -178,7 +178,7 @@ impl Answer {
 
     /// The message of the upload handler, which must have refused.
     #[track_caller]
-    pub(super) fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         assert_eq!(self.status, 200, "{}", self.text());
         let body = self.json();
         assert_eq!(body["success"], false, "{}", self.text());
@@ -187,22 +187,22 @@ impl Answer {
 
     /// The message of a failed call, whose status must be this one.
     #[track_caller]
-    pub(super) fn error(&self, status: u16) -> String {
+    pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()["error"]["message"].as_str().unwrap_or_default().to_owned()
     }
 }
 
 /// A form with one file in it, as a browser sends it.
-pub(super) fn form(bytes: &[u8]) -> (String, Vec<u8>) {
+pub(crate) fn form(bytes: &[u8]) -> (String, Vec<u8>) {
     form_with(&["Content-Disposition: form-data; name=\"file\"; filename=\"blob\"", TYPE], bytes, "\r\n")
 }
 
 /// What a browser says about bytes.
-pub(super) const TYPE: &str = "Content-Type: application/octet-stream";
+pub(crate) const TYPE: &str = "Content-Type: application/octet-stream";
 
 /// A form of one part with these headers, and this behind its last delimiter.
-pub(super) fn form_with(headers: &[&str], bytes: &[u8], end: &str) -> (String, Vec<u8>) {
+pub(crate) fn form_with(headers: &[&str], bytes: &[u8], end: &str) -> (String, Vec<u8>) {
     let boundary = "----portal-test-boundary";
     let mut body = format!("--{boundary}\r\n{}\r\n\r\n", headers.join("\r\n")).into_bytes();
     body.extend_from_slice(bytes);
