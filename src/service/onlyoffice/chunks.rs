@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Onlyoffice;
-use super::answers::{ChunkDto, FileDto, SessionDto};
+use super::answers::{ChunkDto, SessionDto};
 use super::api::{Api, Call, Trouble};
 use super::codes::{Meaning, Refusal};
 use super::generation::Generation;
@@ -135,14 +135,10 @@ impl Onlyoffice {
         if about_size {
             error.kind = if self.has_seen(total) { Kind::Quota } else { Kind::TooLarge };
         }
-        // DocSpace says "access denied" to a locked file, like to everything else.
-        if error.kind == Kind::Denied
-            && let Some(known) = plan.target.known()
-            && let Ok(Some(FileDto { locked: true, .. })) = self.file_by_id(OP, &known.id).await
-        {
-            return error.kind(Kind::Busy).hint("somebody has locked it on the portal; unlock it there");
+        match plan.target.known() {
+            Some(known) => self.or_locked(error, &known.id).await,
+            None => error,
         }
-        error
     }
 
     /// Sends a chunk, with its number (from 1) where chunks have one.

@@ -9,7 +9,7 @@ use super::codes::Refusal;
 use super::folders::Way;
 use super::index::Entry;
 use super::names;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind, Page};
@@ -60,6 +60,28 @@ impl Onlyoffice {
             // CommunityServer says 403 to what is not there; that we are signed in has been made sure of.
             Err(Trouble::Refused(Refusal { status: 403 | 404, .. })) => Ok(None),
             Err(trouble) => Err(trouble.into_error(op)),
+        }
+    }
+
+    /// `error`, or that the file is locked, if that is why: portals say so in their user's language, or "access denied" as
+    /// to everything else.
+    pub(super) async fn or_locked(&self, error: Error, id: &Id) -> Error {
+        if !matches!(error.kind, Kind::Denied | Kind::Refused | Kind::Server) {
+            return error;
+        }
+        match self.file_by_id(error.op, id).await {
+            Ok(Some(FileDto { locked: true, .. })) => {
+                error.kind(Kind::Busy).retry(Retry::Never).hint("somebody has locked it on the portal; unlock it there")
+            }
+            _ => error,
+        }
+    }
+
+    /// The same of an entry; folders cannot be locked.
+    pub(super) async fn or_entry_locked(&self, error: Error, kind: NodeKind, id: &Id) -> Error {
+        match kind {
+            NodeKind::File => self.or_locked(error, id).await,
+            NodeKind::Directory => error,
         }
     }
 
@@ -118,13 +140,13 @@ impl Onlyoffice {
                 self.index.forget(folder);
                 return if self.is_gone(op, folder, kind, id).await? { Ok(()) } else { Err(error) };
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.or_entry_locked(error, kind, id).await),
         };
         if self.is_gone(op, folder, kind, id).await? {
             self.index.gone(folder, kind, id);
             return Ok(());
         }
-        Err(over.into_error(op))
+        Err(self.or_entry_locked(over.into_error(op), kind, id).await)
     }
 
     async fn is_gone(&self, op: &'static str, folder: &Id, kind: NodeKind, id: &Id) -> Result<bool> {

@@ -74,6 +74,8 @@ impl Onlyoffice {
     /// The folder at the root of the mount; asked for once.
     pub(super) async fn root(&self) -> Result<Id> {
         let id = self.root_id.get_or_try_init(|| async {
+            // Whoever writes has looked first: from here on it is known how files are cut.
+            self.ask_site().await?;
             let mut at = if self.root.start.bytes().all(|byte| byte.is_ascii_digit()) {
                 Id::new(&self.root.start)
             } else {

@@ -93,7 +93,7 @@ impl Onlyoffice {
             Err(error) if error.in_doubt() => Err(error),
             Err(error) => {
                 self.back_to(&old.folder, &moving, &entry.title).await;
-                return Err(error);
+                return Err(self.or_entry_locked(error, entry.kind, &entry.id).await);
             }
         };
         let arrived = self.is_in(&new.folder, &moving).await?;
@@ -101,7 +101,8 @@ impl Onlyoffice {
             (true, _) => {}
             (false, over) => {
                 self.back_to(&old.folder, &moving, &entry.title).await;
-                return Err(over.map_or_else(|error| error, |over| over.into_error(OP)));
+                let error = over.map_or_else(|error| error, |over| over.into_error(OP));
+                return Err(self.or_entry_locked(error, entry.kind, &entry.id).await);
             }
         }
         if moving.title != title {
@@ -142,10 +143,13 @@ impl Onlyoffice {
                 call.await.map(Entry::of_folder)
             }
         };
-        let changed = changed.map_err(|trouble| {
-            self.index.forget(folder);
-            trouble.into_error(OP)
-        })?;
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(trouble) => {
+                self.index.forget(folder);
+                return Err(self.or_entry_locked(trouble.into_error(OP), entry.kind, &entry.id).await);
+            }
+        };
         self.index.there(folder, changed.clone());
         if changed.title == title {
             return Ok(changed);

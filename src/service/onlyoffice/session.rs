@@ -7,6 +7,7 @@
 //! **403.** Portals answer some calls with 403 where others say 401, so a 403 is asked about once (`people/@self`) before it
 //! is told to anybody.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(super) enum Credentials {
 struct Session {
     number: u64,
     pass: Pass,
+    /// Whether the portal has let it in; a key or token is only believed to be good at first.
+    proved: AtomicBool,
 }
 
 /// How signing in has gone so far.
@@ -97,7 +100,12 @@ impl Sessions {
                     session = self.renew(Some(session.number)).await?;
                     renewed = true;
                 }
-                answer => return answer,
+                answer => {
+                    if answer.is_ok() {
+                        self.prove(&session);
+                    }
+                    return answer;
+                }
             }
         }
     }
@@ -114,6 +122,13 @@ impl Sessions {
             }
             session = self.renew(Some(session.number)).await?;
             renewed = true;
+        }
+    }
+
+    /// The portal has let `session` in.
+    fn prove(&self, session: &Session) {
+        if !session.proved.swap(true, Ordering::Relaxed) {
+            self.record().rejections.accepted();
         }
     }
 
@@ -238,8 +253,8 @@ impl Record {
         match opened {
             Ok(pass) => {
                 self.numbers += 1;
-                self.rejections.accepted();
-                let session = Arc::new(Session { number: self.numbers, pass });
+                let proved = AtomicBool::new(false);
+                let session = Arc::new(Session { number: self.numbers, pass, proved });
                 self.current = Some(session.clone());
                 Ok(session)
             }

@@ -13,6 +13,7 @@ mod sessions;
 mod twins;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -69,9 +70,16 @@ fn files(office: &Office) -> Vec<(String, usize)> {
     files.filter_map(|file| Some((file.path.strip_prefix("/My documents/")?.to_owned(), file.versions))).collect()
 }
 
+/// A client that knows what kind of portal it is, as every client does that has looked around.
+async fn connected(office: &Office) -> Arc<Onlyoffice> {
+    let client = office.client();
+    client.connect().await.unwrap();
+    client
+}
+
 /// The names in the root as a client that knows nothing yet sees them, in order.
 async fn fresh_names(office: &Office) -> Vec<String> {
-    let mut names = names(&*office.client(), &RemotePath::root()).await.unwrap();
+    let mut names = names(&*connected(office).await, &RemotePath::root()).await.unwrap();
     names.sort();
     names
 }

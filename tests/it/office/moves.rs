@@ -9,14 +9,14 @@ async fn rename(client: &Onlyoffice, from: &str, to: &str) -> Result<Node, Error
 
 /// What all clients see at a path.
 async fn seen(office: &Office, name: &str) -> Bytes {
-    content(&*office.client(), &path(name)).await.unwrap()
+    content(&*connected(office).await, &path(name)).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_rename_is_the_same_file_under_another_name() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(100, 1));
+        let (client, bytes) = (connected(&office).await, text(100, 1));
         put(&client, "a.txt", &bytes).await;
         put(&client, "README", &bytes).await;
         let uploads = count(&office, "create_session");
@@ -38,7 +38,7 @@ async fn a_rename_is_the_same_file_under_another_name() {
 async fn a_name_without_an_extension_survives_a_rename_and_the_next_write() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         put(&client, "README", &text(10, 1)).await;
         rename(&client, "README", "NOTES").await.unwrap();
         let bytes = text(20, 2);
@@ -54,7 +54,7 @@ async fn another_extension_is_another_file_with_the_content() {
     for generation in GENERATIONS {
         for size in [100, 2 * C + 1] {
             let office = Office::small(generation);
-            let (client, bytes) = (office.client(), text(size, 1));
+            let (client, bytes) = (connected(&office).await, text(size, 1));
             put(&client, "a.tmp", &bytes).await;
             put(&client, "b.txt", &text(5, 2)).await;
             for (from, to) in [("a.tmp", "a.txt"), ("a.txt", "a"), ("a", "a.md"), ("a.md", "b.txt")] {
@@ -72,7 +72,7 @@ async fn another_extension_is_another_file_with_the_content() {
 #[tokio::test]
 async fn a_large_file_gets_no_other_extension() {
     let office = Office::with(Generation::G3, |_| {});
-    let (client, bytes) = (office.client(), text(33 << 20, 1));
+    let (client, bytes) = (connected(&office).await, text(33 << 20, 1));
     put(&client, "a.tmp", &bytes).await;
     let uploads = count(&office, "create_session");
     assert_eq!(rename(&client, "a.tmp", "a.txt").await.unwrap_err().errno(), libc::EXDEV);
@@ -84,7 +84,7 @@ async fn a_large_file_gets_no_other_extension() {
 async fn a_rename_onto_a_file_replaces_it() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(100, 1));
+        let (client, bytes) = (connected(&office).await, text(100, 1));
         put(&client, "new.txt", &bytes).await;
         put(&client, "old.txt", &text(50, 2)).await;
         rename(&client, "new.txt", "old.txt").await.unwrap();
@@ -108,7 +108,7 @@ async fn a_move_finds_its_way_past_what_is_there() {
             (&["A.TXT", "B.txt"][..], "d/b.txt"),
         ] {
             let office = Office::small(generation);
-            let (client, bytes) = (office.client(), text(100, 1));
+            let (client, bytes) = (connected(&office).await, text(100, 1));
             client.mkdir(&path("d")).await.unwrap();
             put(&client, "a.txt", &bytes).await;
             for name in taken {
@@ -131,7 +131,7 @@ async fn a_move_finds_its_way_past_what_is_there() {
 async fn folders_are_renamed_and_moved_with_what_is_in_them() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(100, 1));
+        let (client, bytes) = (connected(&office).await, text(100, 1));
         for name in ["a", "b", "empty"] {
             client.mkdir(&path(name)).await.unwrap();
         }
@@ -152,7 +152,7 @@ async fn folders_are_renamed_and_moved_with_what_is_in_them() {
 async fn what_rename_refuses() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         for name in ["d", "full"] {
             client.mkdir(&path(name)).await.unwrap();
         }
@@ -185,7 +185,7 @@ async fn what_rename_refuses() {
 async fn a_file_that_somebody_has_locked_keeps_its_name() {
     for generation in GENERATIONS {
         let office = two_users(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         let node = put(&client, "a.txt", &text(10, 1)).await;
         put(&client, "b.txt", &text(20, 1)).await;
         client.mkdir(&path("d")).await.unwrap();

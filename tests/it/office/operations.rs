@@ -10,7 +10,7 @@ use super::*;
 async fn what_is_removed_lies_in_the_trash() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         let node = put(&client, "a.txt", &text(10, 1)).await;
         client.mkdir(&path("d")).await.unwrap();
         let folder = client.stat(&path("d")).await.unwrap();
@@ -28,12 +28,10 @@ async fn what_is_removed_lies_in_the_trash() {
     }
 }
 
-#[tokio::test]
-async fn a_report_that_another_client_has_used_up_is_not_waited_for() {
+#[test]
+fn a_report_that_another_client_has_used_up_is_not_waited_for() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.operation_ms = 5);
-        let client = office.client();
-        client.mkdir(&path("d")).await.unwrap();
         let other = Other::sign_in(&office, USER);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -46,6 +44,8 @@ async fn a_report_that_another_client_has_used_up_is_not_waited_for() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 runtime.block_on(async {
+                    let client = connected(&office).await;
+                    client.mkdir(&path("d")).await.unwrap();
                     for number in 0..5 {
                         let (name, moved) = (format!("{number}.txt"), format!("d/{number}.txt"));
                         let node = put(&client, &name, &text(10, number)).await;
@@ -67,7 +67,7 @@ async fn a_locked_file_is_busy_in_every_language() {
         for language in [Language::En, Language::De] {
             let office = two_users(generation);
             office.portal.set(&json!({"language": language})).unwrap();
-            let client = office.client();
+            let client = connected(&office).await;
             let node = put(&client, "a.txt", &text(10, 1)).await;
             let other = Other::sign_in(&office, OTHER);
             let lock = |on: bool| other.call("PUT", &format!("file/{}/lock", node.id), &json!({"lockFile": on}));
@@ -86,7 +86,7 @@ async fn a_locked_file_is_busy_in_every_language() {
 async fn a_folder_with_something_in_it_stays() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         client.mkdir(&path("d")).await.unwrap();
         client.list(&path("d"), None).await.unwrap();
         // Somebody else puts a file into it meanwhile.
@@ -102,9 +102,9 @@ async fn a_folder_with_something_in_it_stays() {
 async fn what_somebody_else_removed_is_gone_already() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         let node = put(&client, "a.txt", &text(10, 1)).await;
-        let gone = office.client();
+        let gone = connected(&office).await;
         gone.remove(&path("a.txt"), &gone.stat(&path("a.txt")).await.unwrap()).await.unwrap();
         let removed = client.remove(&path("a.txt"), &node).await;
         assert!(removed.is_ok() || removed.as_ref().unwrap_err().errno() == libc::ENOENT, "{generation:?}: {removed:?}");

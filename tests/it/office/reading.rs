@@ -6,7 +6,7 @@ use super::*;
 async fn an_object_store_is_asked_without_credentials() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.storage = Storage::S3);
-        let (client, bytes) = (office.client(), text(3 * C + 1, 1));
+        let (client, bytes) = (connected(&office).await, text(3 * C + 1, 1));
         let node = put(&client, "a.bin", &bytes).await;
         for range in [0..1, 5..4100, 0..bytes.len() as u64, bytes.len() as u64 - 1..bytes.len() as u64] {
             let got = client.read(&path("a.bin"), &node, range.clone()).await.unwrap();
@@ -22,9 +22,9 @@ async fn an_object_store_is_asked_without_credentials() {
 async fn the_version_that_was_opened_is_read_or_said_to_be_gone() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, old) = (office.client(), text(2 * C, 1));
+        let (client, old) = (connected(&office).await, text(2 * C, 1));
         let node = put(&client, "a.bin", &old).await;
-        put(&office.client(), "a.bin", &text(C + 1, 2)).await;
+        put(&*connected(&office).await, "a.bin", &text(C + 1, 2)).await;
         let read = client.read(&path("a.bin"), &node, 0..10).await;
         match generation {
             // The old version stays in the history.
@@ -43,7 +43,7 @@ async fn the_version_that_was_opened_is_read_or_said_to_be_gone() {
 async fn a_file_that_was_removed_for_good_is_not_found() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         let node = put(&client, "a.bin", &text(100, 1)).await;
         let other = Other::sign_in(&office, USER);
         other.call("DELETE", &format!("file/{}", node.id), &json!({"immediately": true}));

@@ -13,9 +13,9 @@ async fn refused(office: &Office, client: &Onlyoffice, name: &str, size: usize) 
 async fn a_file_that_is_too_large_is_refused_before_it_is_sent() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.file_bytes_max = 2 * CHUNK);
-        let (error, chunks) = refused(&office, &office.client(), "a.bin", 2 * C + 1).await;
+        let (error, chunks) = refused(&office, &*connected(&office).await, "a.bin", 2 * C + 1).await;
         assert_eq!((error.errno(), chunks), (libc::EFBIG, 0), "{generation:?}: {error}");
-        put(&office.client(), "a.bin", &text(2 * C, 1)).await;
+        put(&*connected(&office).await, "a.bin", &text(2 * C, 1)).await;
     }
 }
 
@@ -23,12 +23,12 @@ async fn a_file_that_is_too_large_is_refused_before_it_is_sent() {
 async fn a_file_that_was_not_too_large_before_finds_no_room() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.total_bytes = Some(10 * CHUNK));
-        let client = office.client();
+        let client = connected(&office).await;
         put(&client, "a.bin", &text(6 * C, 1)).await;
         let (error, chunks) = refused(&office, &client, "b.bin", 6 * C).await;
         assert_eq!((error.errno(), chunks), (libc::EDQUOT, 0), "{generation:?}: {error}");
         // A client that has only seen it in a listing knows as much.
-        let client = office.client();
+        let client = connected(&office).await;
         client.list(&RemotePath::root(), None).await.unwrap();
         assert_eq!(refused(&office, &client, "b.bin", 6 * C).await.0.errno(), libc::EDQUOT);
     }
@@ -39,8 +39,8 @@ async fn a_room_that_is_full_is_found_at_the_end() {
     for generation in GENERATIONS {
         for size in [100, 3 * C] {
             let office = small_with(generation, |settings| settings.room_bytes = Some(CHUNK));
-            let client = office.client();
-            put(&client, "a.bin", &text(5 * C / 2, 1)).await;
+            let client = connected(&office).await;
+            put(&client, "a.bin", &text(2 * C - 50, 1)).await;
             let (error, _) = refused(&office, &client, "b.bin", size).await;
             assert_eq!(error.errno(), libc::EDQUOT, "{generation:?}: {error}");
             assert_eq!(files(&office), [("a.bin".to_owned(), 1)]);
@@ -52,7 +52,7 @@ async fn a_room_that_is_full_is_found_at_the_end() {
 async fn a_kind_of_file_that_is_not_taken() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.extensions = vec![".txt".to_owned()]);
-        let client = office.client();
+        let client = connected(&office).await;
         put(&client, "a.txt", &text(10, 1)).await;
         for size in [10, 2 * C] {
             let (error, chunks) = refused(&office, &client, "a.bin", size).await;
@@ -65,8 +65,7 @@ async fn a_kind_of_file_that_is_not_taken() {
 async fn a_portal_that_is_not_paid_for_says_so() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
-        client.connect().await.unwrap();
+        let client = connected(&office).await;
         let node = put(&client, "a.txt", &text(10, 1)).await;
         office.portal.set(&json!({"paid": false})).unwrap();
         let errors = [
@@ -89,9 +88,10 @@ async fn an_account_that_may_not_write_learns_it_when_it_opens_a_file() {
         config.settings.chunk_bytes = CHUNK;
         let office = Office::of(config);
         let bytes = text(10, 1);
-        put(&office.client(), "a.txt", &bytes).await;
+        put(&*connected(&office).await, "a.txt", &bytes).await;
         let config = OnlyofficeConfig { user: OTHER.to_owned(), ..office.config("@my") };
         let client = Onlyoffice::new(config).unwrap();
+        client.connect().await.unwrap();
         assert_eq!(content(&client, &path("a.txt")).await.unwrap(), bytes);
         // CommunityServer says nothing about rights.
         if generation != Generation::G0 {
@@ -118,7 +118,7 @@ async fn an_account_that_may_not_write_learns_it_when_it_opens_a_file() {
 async fn a_proxy_that_takes_less_than_a_chunk_is_said_to() {
     for generation in GENERATIONS {
         let office = small_with(generation, |settings| settings.request_bytes_max = CHUNK);
-        let (error, _) = refused(&office, &office.client(), "a.bin", 2 * C).await;
+        let (error, _) = refused(&office, &*connected(&office).await, "a.bin", 2 * C).await;
         assert_eq!(error.errno(), libc::EFBIG, "{generation:?}: {error}");
         assert!(error.to_string().contains("proxy"), "{error}");
         assert_eq!(files(&office), []);
@@ -129,8 +129,7 @@ async fn a_proxy_that_takes_less_than_a_chunk_is_said_to() {
 async fn empty_files_are_taken_by_those_that_can() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
-        client.connect().await.unwrap();
+        let client = connected(&office).await;
         let can = generation == Generation::G3;
         assert_eq!(client.capability().empty_files, can, "{generation:?}");
         match whole(&*client, &path("a.txt"), &Bytes::new()).await {
@@ -144,7 +143,7 @@ async fn empty_files_are_taken_by_those_that_can() {
 async fn a_folder_that_is_gone_is_not_found() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let client = office.client();
+        let client = connected(&office).await;
         client.mkdir(&path("d")).await.unwrap();
         let folder = client.stat(&path("d")).await.unwrap();
         client.list(&path("d"), None).await.unwrap();

@@ -17,7 +17,7 @@ fn inject(office: &Office, kind: &str, what: Injection) {
 async fn a_file_that_is_finished_too_early_is_corrupt_and_removed() {
     for generation in COUNTING {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(2 * C, 1));
+        let (client, bytes) = (connected(&office).await, text(2 * C, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         // As if the first chunk had been counted twice.
         Other::sign_in(&office, USER).chunk(&upload.token.id, &bytes[..C]).data(200);
@@ -31,7 +31,7 @@ async fn a_file_that_is_finished_too_early_is_corrupt_and_removed() {
 async fn a_chunk_that_is_counted_twice_ends_the_session() {
     for generation in COUNTING {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(3 * C + 1, 1));
+        let (client, bytes) = (connected(&office).await, text(3 * C + 1, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         Other::sign_in(&office, USER).chunk(&upload.token.id, &bytes[..C]).data(200);
         assert_eq!(upload.put_next().await.unwrap_err().kind, Kind::NotFound);
@@ -43,7 +43,7 @@ async fn a_chunk_that_is_counted_twice_ends_the_session() {
 async fn a_session_that_is_gone_is_gone() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(2 * C, 1));
+        let (client, bytes) = (connected(&office).await, text(2 * C, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         inject(&office, "chunk", Injection::LostSession);
         assert_eq!(upload.put_next().await.unwrap_err().kind, Kind::NotFound, "{generation:?}");
@@ -57,7 +57,7 @@ async fn a_session_that_is_gone_is_gone() {
 async fn a_small_file_whose_session_is_lost_may_be_sent_again() {
     for generation in GENERATIONS {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(100, 1));
+        let (client, bytes) = (connected(&office).await, text(100, 1));
         inject(&office, "chunk", Injection::LostSession);
         let error = whole(&*client, &path("a.bin"), &bytes).await.unwrap_err();
         assert_eq!(error.errno(), libc::EIO, "not that there is no file: {error}");
@@ -70,7 +70,7 @@ async fn a_small_file_whose_session_is_lost_may_be_sent_again() {
 async fn a_session_that_lacks_chunks_is_given_up_for_a_byte_each() {
     for generation in NUMBERED {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(4 * C, 1));
+        let (client, bytes) = (connected(&office).await, text(4 * C, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         for _ in 0..3 {
             upload.put_next().await.unwrap();
@@ -88,7 +88,7 @@ async fn what_is_given_up_leaves_a_byte_for_each_chunk_on_a_disk_and_nothing_els
     let older = [(Generation::G0, Storage::Disk, 0), (Generation::G1, Storage::Disk, 0)];
     for (generation, storage, leaked) in portals.into_iter().chain(elsewhere).chain(older) {
         let office = small_with(generation, |settings| settings.storage = storage);
-        let (client, bytes) = (office.client(), text(4 * C, 1));
+        let (client, bytes) = (connected(&office).await, text(4 * C, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         upload.put_next().await.unwrap();
         upload.put_next().await.unwrap();
@@ -104,7 +104,7 @@ async fn what_is_given_up_leaves_a_byte_for_each_chunk_on_a_disk_and_nothing_els
 async fn chunks_that_are_too_old_make_no_file() {
     for generation in NUMBERED {
         let office = Office::small(generation);
-        let (client, bytes) = (office.client(), text(3 * C, 1));
+        let (client, bytes) = (connected(&office).await, text(3 * C, 1));
         let mut upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
         upload.put_next().await.unwrap();
         // The session lives on with its second chunk, the first chunk does not.
@@ -120,7 +120,7 @@ async fn chunks_that_are_too_old_make_no_file() {
 #[tokio::test]
 async fn a_chunk_that_is_still_written_is_waited_for() {
     let office = Office::small(Generation::G2);
-    let (client, bytes) = (office.client(), text(2 * C, 1));
+    let (client, bytes) = (connected(&office).await, text(2 * C, 1));
     let upload = Upload::begin(&*client, &path("a.bin"), &bytes).await.unwrap();
     let address = office.portal.address();
     let (content_type, body) = crate::portal::client::form(&bytes[..C]);

@@ -10,7 +10,7 @@ async fn a_file_that_is_locked_meanwhile_is_busy_and_gets_no_twin() {
     for generation in [Generation::G2, Generation::G3] {
         for size in [100, 3 * C] {
             let office = Office::small(generation);
-            let (client, old) = (office.client(), text(50, 1));
+            let (client, old) = (connected(&office).await, text(50, 1));
             put(&client, "a.txt", &old).await;
             // Locked between the look at the folder and the session.
             office.portal.add_fault(Rule::once("create_session", Fault::Inject { what: Injection::Locked }));
@@ -29,12 +29,12 @@ async fn a_file_that_is_locked_meanwhile_is_busy_and_gets_no_twin() {
 async fn a_file_that_somebody_has_locked_is_busy_before_anything_is_sent() {
     for generation in GENERATIONS {
         let office = two_users(generation);
-        let (client, old) = (office.client(), text(50, 1));
+        let (client, old) = (connected(&office).await, text(50, 1));
         let node = put(&client, "a.txt", &old).await;
         let (chunks, other) = (count(&office, "chunk"), Other::sign_in(&office, OTHER));
         let lock = |on: bool| other.call("PUT", &format!("file/{}/lock", node.id), &json!({"lockFile": on}));
         lock(true);
-        for client in [&client, &office.client()] {
+        for client in [&client, &connected(&office).await] {
             // Known to be locked, and not.
             let error = any(&**client, &path("a.txt"), &text(2 * C, 2)).await.unwrap_err();
             let sent = count(&office, "chunk") - chunks;
@@ -45,7 +45,7 @@ async fn a_file_that_somebody_has_locked_is_busy_before_anything_is_sent() {
         }
         assert_eq!(content(&*client, &path("a.txt")).await.unwrap(), old);
         lock(false);
-        put(&office.client(), "a.txt", &text(2 * C, 2)).await;
+        put(&*connected(&office).await, "a.txt", &text(2 * C, 2)).await;
         assert_eq!(files(&office).len(), 1);
     }
 }
@@ -55,7 +55,7 @@ async fn titles_that_a_database_takes_for_one_are_two_files() {
     for generation in GENERATIONS {
         for collation in [Collation::Mysql, Collation::Postgres] {
             let office = small_with(generation, |settings| settings.collation = collation);
-            let client = office.client();
+            let client = connected(&office).await;
             // Names that differ in case or accents, small and large, new and over what is there.
             let mut expected = Vec::new();
             for round in 0..2 {
@@ -89,12 +89,12 @@ async fn twins_are_shown_apart_and_written_apart() {
         other.call("PUT", &format!("file/{}", second["id"]), &json!({"title": "a.txt", "lastVersion": 0}));
         let twin = format!("a (id {}).txt", second["id"]);
         assert_eq!(fresh_names(&office).await, [twin.as_str(), "a.txt"]);
-        let client = office.client();
+        let client = connected(&office).await;
         assert_eq!(content(&*client, &path(&twin)).await.unwrap(), two);
         let three = text(2 * C, 3);
         put(&client, &twin, &three).await;
         assert_eq!(content(&*client, &path("a.txt")).await.unwrap(), one, "{generation:?}");
-        assert_eq!(content(&*office.client(), &path(&twin)).await.unwrap(), three);
+        assert_eq!(content(&*connected(&office).await, &path(&twin)).await.unwrap(), three);
         assert_eq!(files(&office).len(), 2);
         let node = client.stat(&path(&twin)).await.unwrap();
         client.remove(&path(&twin), &node).await.unwrap();
