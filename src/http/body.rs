@@ -160,7 +160,7 @@ fn metered(
     length: u64,
     meter: Arc<Meter>,
 ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    let pieces: Pieces = Box::pin(stream);
+    let pieces: Pieces = Box::pin(stream.fuse());
     try_unfold((pieces, Bytes::new(), length), move |(mut pieces, mut rest, left)| {
         let meter = meter.clone();
         async move {
@@ -177,6 +177,18 @@ fn metered(
             }
             let piece = rest.split_to(rest.len().min(PIECE_BYTES));
             let left = left.checked_sub(piece.len() as u64).ok_or_else(|| wrong_length("longer"))?;
+            if left == 0 {
+                // Nobody asks for more than was announced: what else there is must be found before the last piece goes.
+                while rest.is_empty()
+                    && let Some(more) = pieces.next().await.transpose()?
+                {
+                    rest = more;
+                }
+                if !rest.is_empty() {
+                    return Err(wrong_length("longer"));
+                }
+                meter.finished.store(true, Ordering::Relaxed);
+            }
             meter.touch();
             Ok(Some((piece, (pieces, rest, left))))
         }
@@ -210,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_length_is_an_error_and_never_finished() {
-        for (pieces, length) in [(&[3, 3][..], 7), (&[3, 5], 7), (&[], 1)] {
+        for (pieces, length) in [(&[3, 3][..], 7), (&[3, 5], 7), (&[3, 4, 0, 1], 7), (&[], 1)] {
             let (got, finished) = through(pieces, length).await;
             assert_eq!(got.unwrap_err().kind, Kind::Corrupt);
             assert!(!finished);

@@ -326,3 +326,16 @@ fn addresses_that_cannot_be() {
     assert!(Client::new(&settings(None)).err().unwrap().to_string().contains("proxy"));
     assert!(Client::new(&settings(Some("/no/such.pem".into()))).err().unwrap().to_string().contains("/no/such.pem"));
 }
+
+#[tokio::test]
+async fn a_stream_that_was_handed_over_whole_is_not_cut() {
+    let client = raw(|mut stream| async move {
+        let mut request = read_head(&mut stream).await.into_bytes();
+        while !request.ends_with(b"xxxxxxxxxxxxxxx") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the body comes whole");
+        }
+    })
+    .await;
+    let failure = post(&client).body(Body::stream(pieces(3, 5), 15)).send().await.err().unwrap();
+    assert_eq!((failure.body_cut, failure.error.retry), (false, Retry::AskFirst), "{}", failure.error);
+}

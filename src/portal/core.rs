@@ -19,6 +19,7 @@ use super::state::{Digests, PortalState, ServiceState};
 use super::storage::{StoragePort, Stored};
 use super::store::Store;
 use super::violations::Violations;
+use super::work::Work;
 
 /// How often the state is taken anew when files go away meanwhile; more than a client removes in that time.
 const STATE_ATTEMPTS: u32 = 50;
@@ -35,6 +36,8 @@ pub(super) struct Core {
     pub(super) storage: StoragePort,
     /// Fires when the portal ends.
     pub(super) stopping: CancellationToken,
+    /// How many requests it is at work on.
+    pub(super) work: Work,
     requests: Mutex<BTreeMap<String, u64>>,
     digests: Digests,
 }
@@ -50,6 +53,7 @@ impl Core {
             clock: Clock::default(),
             storage,
             stopping: CancellationToken::new(),
+            work: Work::default(),
             requests: Mutex::default(),
             digests: Digests::default(),
         }

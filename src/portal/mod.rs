@@ -33,6 +33,7 @@ mod storage;
 mod store;
 mod violations;
 mod wire;
+mod work;
 pub mod yandex_wiki;
 
 use std::io;
@@ -54,6 +55,7 @@ pub use self::state::{FileState, PortalState, SessionState};
 use self::storage::StoragePort;
 use self::store::Store;
 pub use self::violations::Violation;
+pub use self::work::WorkState;
 use self::yandex_wiki::{YandexWiki, YandexWikiConfig};
 
 /// Threads for requests: two keep two processors busy, and more only compete with the client under test.
@@ -177,6 +179,11 @@ impl Portal {
     /// How many faults have struck.
     pub fn faults_struck(&self) -> u64 {
         self.served.core.faults.struck()
+    }
+
+    /// What it has to do right now.
+    pub fn work(&self) -> WorkState {
+        self.served.core.work.state()
     }
 
     /// Faults by the dice from now on.

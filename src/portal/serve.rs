@@ -18,6 +18,7 @@ use super::faults::When;
 use super::faults::apply::Trouble;
 use super::storage;
 use super::wire::{WireHandle, Wires};
+use super::work::Busy;
 
 /// What every request needs.
 #[derive(Clone)]
@@ -70,11 +71,13 @@ async fn answer(
         Door::Storage => storage::KIND,
     };
     core.count(kind);
+    let busy = Arc::new(core.work.begin());
     let latency = core.line.link().latency();
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let trouble = Trouble { plan: core.faults.plan(kind), wire, stopping: core.stopping.clone() };
+    let trouble =
+        Trouble { plan: core.faults.plan(kind), wire, stopping: core.stopping.clone(), work: core.work.clone() };
     let (parts, body) = request.into_parts();
     let mut body = Some(trouble.request_body(body));
     // Before the wait that a silence is.
@@ -88,7 +91,7 @@ async fn answer(
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(trouble.injections());
     let answer = match door {
-        Door::Service => finish(protocol, request).await,
+        Door::Service => finish(protocol, busy.clone(), request).await,
         Door::Storage => storage::answer(&served, &request),
     };
     if let Some(other) = trouble.strike(When::After, &mut None).await {
@@ -103,10 +106,11 @@ async fn answer(
 }
 
 /// The service's answer. It works to the end even when the client goes away meanwhile, as the real ones do.
-async fn finish(protocol: &Arc<dyn Protocol>, request: Request) -> Response {
+async fn finish(protocol: &Arc<dyn Protocol>, busy: Arc<Busy>, request: Request) -> Response {
     let (sender, receiver) = oneshot::channel();
     let protocol = protocol.clone();
     tokio::spawn(async move {
+        let _busy = busy;
         let answer = protocol.answer(request).await;
         if let Err(unsent) = sender.send(answer) {
             protocol.answer_lost(unsent.extensions());

@@ -19,6 +19,8 @@ mod files;
 mod killed;
 mod mediawiki;
 mod names;
+mod office;
+mod office_faults;
 mod office_mount;
 mod office_twins;
 mod portal;

@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::super::wire::WireHandle;
+use super::super::work::Work;
 use super::{Fault, How, Injection, When};
 
 /// What the service has to play itself; in the extensions of a request.
@@ -28,6 +29,8 @@ pub(in super::super) struct Trouble {
     pub(in super::super) wire: WireHandle,
     /// The end of the portal, which ends silences.
     pub(in super::super) stopping: CancellationToken,
+    /// Told of silences.
+    pub(in super::super) work: Work,
 }
 
 impl Trouble {
@@ -51,7 +54,7 @@ impl Trouble {
                     if *how != How::Reset {
                         drain(body).await;
                     }
-                    self.end(*how).await;
+                    self.ending(*how, Some(&self.work)).happen().await;
                     return Some(Response::default());
                 }
                 Fault::Answer { when: at, status, retry_after_s, body: text } if *at == when => {
@@ -80,7 +83,7 @@ impl Trouble {
             Fault::CutRequest { at, how } => Some((*at, *how)),
             _ => None,
         });
-        self.cut(body, cut)
+        self.cut(body, cut, Some(&self.work))
     }
 
     /// Whether the answer's body will not arrive whole.
@@ -94,17 +97,17 @@ impl Trouble {
             Fault::CutAnswer { at, how } => Some((*at, *how)),
             _ => None,
         });
-        self.cut(body, cut)
+        // The work is done when the answer leaves.
+        self.cut(body, cut, None)
     }
 
-    fn cut(&self, body: Body, cut: Option<(u64, How)>) -> Body {
+    fn cut(&self, body: Body, cut: Option<(u64, How)>, work: Option<&Work>) -> Body {
         let Some((at, how)) = cut else { return body };
-        let ending = Ending { wire: self.wire.clone(), stopping: self.stopping.clone(), how };
-        Body::from_stream(cut_stream(body, at, ending))
+        Body::from_stream(cut_stream(body, at, self.ending(how, work)))
     }
 
-    async fn end(&self, how: How) {
-        Ending { wire: self.wire.clone(), stopping: self.stopping.clone(), how }.happen().await;
+    fn ending(&self, how: How, work: Option<&Work>) -> Ending {
+        Ending { wire: self.wire.clone(), stopping: self.stopping.clone(), work: work.cloned(), how }
     }
 }
 
@@ -112,6 +115,8 @@ impl Trouble {
 struct Ending {
     wire: WireHandle,
     stopping: CancellationToken,
+    /// What is silent meanwhile.
+    work: Option<Work>,
     how: How,
 }
 
@@ -122,6 +127,7 @@ impl Ending {
             How::Close => self.wire.close(),
             How::Silence => {
                 // A client that gives up ends this, too: its request is dropped.
+                let _silence = self.work.as_ref().map(Work::silence);
                 self.stopping.cancelled().await;
                 self.wire.close();
             }
@@ -180,7 +186,7 @@ mod tests {
     use super::*;
 
     fn trouble(plan: Vec<Fault>) -> Trouble {
-        Trouble { plan, wire: WireHandle::default(), stopping: CancellationToken::new() }
+        Trouble { plan, wire: WireHandle::default(), stopping: CancellationToken::new(), work: Work::default() }
     }
 
     async fn read(body: Body) -> (Vec<u8>, bool) {
@@ -223,6 +229,7 @@ mod tests {
         let (stopping, mut none) = (trouble.stopping.clone(), None);
         let mut silent = Box::pin(trouble.strike(When::After, &mut none));
         assert!(futures_util::poll!(silent.as_mut()).is_pending());
+        assert_eq!(trouble.work.state().silent, 1);
         stopping.cancel();
         assert!(silent.await.is_some());
     }

@@ -21,8 +21,6 @@ use super::answers::{ChunkDto, SessionDto};
 use super::api::{Api, Call, Trouble};
 use super::codes::{Meaning, Refusal};
 use super::generation::Generation;
-use super::index::Found;
-use super::names;
 use super::plan::{Plan, Target};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Method, Multipart};
@@ -121,7 +119,10 @@ impl Onlyoffice {
             Generation::Rest => Form::Rest,
         };
         let opened = self.sessions.call::<SessionDto>(|api| opening(api, generation, &plan, total)).await;
-        let session = opened.map_err(|trouble| self.not_opened(trouble, &plan, total))?;
+        let session = match opened {
+            Ok(session) => session,
+            Err(trouble) => return Err(self.not_opened(&plan, trouble, total).await),
+        };
         let handler = match (form, &session.location) {
             (Form::Rest, _) => String::new(),
             (_, Some(location)) => self.sessions.api().home(OP, location)?[url::Position::BeforePath..].to_owned(),
@@ -132,7 +133,7 @@ impl Onlyoffice {
 
     /// The portal says the same of files that are too large for it and of files that are too large for the space that is
     /// left: what has been there once is not too large.
-    fn not_opened(&self, trouble: Trouble, plan: &Plan, total: u64) -> Error {
+    async fn not_opened(&self, plan: &Plan, trouble: Trouble, total: u64) -> Error {
         let Trouble::Refused(refusal) = trouble else { return trouble.into_error(OP) };
         let about_size = match refusal.meaning() {
             Some(Meaning::Kind(kind)) => kind == Kind::TooLarge,
@@ -145,21 +146,13 @@ impl Onlyoffice {
         if refused {
             error = error.retry(Retry::Never);
         }
-        if error.kind == Kind::Denied && matches!(plan.target, Target::InPlace(_)) && self.is_locked(plan) {
-            error.kind = Kind::Busy;
-        }
         if about_size {
             error.kind = if self.has_seen(total) { Kind::Quota } else { Kind::TooLarge };
         }
-        error
-    }
-
-    /// Whether somebody has locked the file that is to be replaced.
-    fn is_locked(&self, plan: &Plan) -> bool {
-        let Found::Entry(entry) = self.index.find_listed(&plan.folder, &names::canonical(&plan.name)) else {
-            return false;
-        };
-        entry.locked
+        match plan.target.known() {
+            Some(known) => self.or_locked(error, &known.id).await,
+            None => error,
+        }
     }
 
     /// Whether the portal still knows a session. Asked by giving it up, so that nothing comes of it later.

@@ -9,7 +9,7 @@ use super::codes::Refusal;
 use super::folders::Way;
 use super::index::Entry;
 use super::names;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind, Page};
@@ -57,6 +57,28 @@ impl Onlyoffice {
             // CommunityServer says 403 to what is not there; that we are signed in has been made sure of.
             Err(Trouble::Refused(Refusal { status: 403 | 404, .. })) => Ok(None),
             Err(trouble) => Err(trouble.into_error(op)),
+        }
+    }
+
+    /// `error`, or that the file is locked, if that is why: portals say so in their user's language, or "access denied" as
+    /// to everything else.
+    pub(super) async fn or_locked(&self, error: Error, id: &Id) -> Error {
+        if !matches!(error.kind, Kind::Denied | Kind::Refused | Kind::Server) {
+            return error;
+        }
+        match self.file_by_id(error.op, id).await {
+            Ok(Some(FileDto { locked: true, .. })) => {
+                error.kind(Kind::Busy).retry(Retry::Never).hint("somebody has locked it on the portal; unlock it there")
+            }
+            _ => error,
+        }
+    }
+
+    /// The same of an entry; folders cannot be locked.
+    pub(super) async fn or_entry_locked(&self, error: Error, kind: NodeKind, id: &Id) -> Error {
+        match kind {
+            NodeKind::File => self.or_locked(error, id).await,
+            NodeKind::Directory => error,
         }
     }
 
@@ -113,8 +135,7 @@ impl Onlyoffice {
                 return Err(error);
             }
             // What may not be removed is EPERM to programs; EACCES would be about the directory's bits.
-            Err(error) if error.kind == Kind::Denied => return Err(error.kind(Kind::Refused)),
-            Err(error) => return Err(error),
+            Err(error) => return Err(denied_is_refused(self.or_entry_locked(error, kind, id).await)),
         };
         let mut waits = over.looks().iter();
         loop {
@@ -124,7 +145,7 @@ impl Onlyoffice {
             }
             match waits.next() {
                 Some(wait) => tokio::time::sleep(*wait).await,
-                None => return Err(over.into_error(op)),
+                None => return Err(self.or_entry_locked(over.into_error(op), kind, id).await),
             }
         }
     }
@@ -155,6 +176,11 @@ fn root_node(id: &Id) -> Node {
         url: None,
         sha1: None,
     }
+}
+
+/// What may not be done to an entry is EPERM to programs; EACCES would be about the bits of its directory.
+pub(super) fn denied_is_refused(error: Error) -> Error {
+    if error.kind == Kind::Denied { error.kind(Kind::Refused) } else { error }
 }
 
 pub(super) fn missing(op: &'static str, path: &RemotePath) -> Error {

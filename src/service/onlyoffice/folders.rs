@@ -75,6 +75,8 @@ impl Onlyoffice {
     pub(super) async fn root(&self) -> Result<Id> {
         self.ask_site().await?;
         let id = self.root_id.get_or_try_init(|| async {
+            // Whoever writes has looked first: from here on it is known how files are cut.
+            self.ask_site().await?;
             let mut at = if self.root.start.bytes().all(|byte| byte.is_ascii_digit()) {
                 Id::new(&self.root.start)
             } else {

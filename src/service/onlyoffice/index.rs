@@ -277,7 +277,8 @@ impl Index {
 
     /// Whether a folder was listed after `moment`.
     pub(super) fn is_listed_since(&self, folder: &Id, moment: Instant) -> bool {
-        self.folders().get(folder).is_some_and(|known| known.doubted.is_none() && known.asked >= moment)
+        // One that began at the very moment may have been answered before it.
+        self.folders().get(folder).is_some_and(|known| known.doubted.is_none() && known.asked > moment)
     }
 
     /// The folder of this canonical name in a folder, however old the listing is: folders seldom move.

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Onlyoffice;
 use super::answers::{FileDto, FolderDto, Id};
 use super::api::Api;
+use super::entries::denied_is_refused;
 use super::folders::Way;
 use super::index::Entry;
 use super::names;
@@ -99,7 +100,7 @@ impl Onlyoffice {
             Ok(over) => over,
             Err(error) => {
                 self.back_to(&old.folder, &moving, &entry.title).await;
-                return Err(if error.kind == Kind::Denied { error.kind(Kind::Refused) } else { error });
+                return Err(denied_is_refused(self.or_entry_locked(error, entry.kind, &entry.id).await));
             }
         };
         let mut waits = over.looks().iter();
@@ -108,7 +109,7 @@ impl Onlyoffice {
                 Some(wait) => tokio::time::sleep(*wait).await,
                 None => {
                     self.back_to(&old.folder, &moving, &entry.title).await;
-                    return Err(over.into_error(OP));
+                    return Err(self.or_entry_locked(over.into_error(OP), entry.kind, &entry.id).await);
                 }
             }
         }
@@ -171,8 +172,7 @@ impl Onlyoffice {
             };
             match again {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None if error.kind == Kind::Denied => return Err(error.kind(Kind::Refused)),
-                None => return Err(error),
+                None => return Err(denied_is_refused(self.or_entry_locked(error, entry.kind, &entry.id).await)),
             }
         }
     }

@@ -41,6 +41,8 @@ pub(super) enum Credentials {
 struct Session {
     number: u64,
     pass: Pass,
+    /// Whether the portal has let it in; a key or token is only believed to be good at first.
+    proved: AtomicBool,
 }
 
 /// How signing in has gone so far.
@@ -106,7 +108,12 @@ impl Sessions {
                     session = self.renew(Some(session.number)).await?;
                     renewed = true;
                 }
-                answer => return answer,
+                answer => {
+                    if answer.is_ok() {
+                        self.prove(&session);
+                    }
+                    return answer;
+                }
             }
         }
     }
@@ -137,6 +144,13 @@ impl Sessions {
             // Signed in, and not allowed to see that.
             Err(Trouble::Refused(Refusal { status: 402..=404, .. })) => Ok(()),
             Err(trouble) => Err(trouble.into_error(OP)),
+        }
+    }
+
+    /// The portal has let `session` in.
+    fn prove(&self, session: &Session) {
+        if !session.proved.swap(true, Ordering::Relaxed) {
+            self.record().rejections.accepted();
         }
     }
 
@@ -248,8 +262,8 @@ fn judge(user: &str, answer: Result<TokenDto, Trouble>, community: bool) -> Resu
     };
     let error = |what: String| Error::new(Kind::SignedOut, OP, what);
     match refusal.status {
-        // CommunityServer answers a wrong password with 500, like everything else.
-        500 if !community => Err(NotSignedIn::Failed(refusal.into_error(OP))),
+        // CommunityServer answers a wrong password with 500, like everything else, and says so; a proxy says nothing.
+        500 if !community || refusal.message.is_empty() => Err(NotSignedIn::Failed(refusal.into_error(OP))),
         401 | 500 => {
             let what = format!("the portal does not let {user} in: {said}");
             Err(NotSignedIn::Rejected(error(what).hint("check user and password")))
@@ -274,8 +288,8 @@ impl Record {
         match opened {
             Ok(pass) => {
                 self.numbers += 1;
-                self.rejections.accepted();
-                let session = Arc::new(Session { number: self.numbers, pass });
+                let proved = AtomicBool::new(false);
+                let session = Arc::new(Session { number: self.numbers, pass, proved });
                 self.current = Some(session.clone());
                 Ok(session)
             }
@@ -323,6 +337,10 @@ mod tests {
         let restarting = judge("me", refused(500), false);
         assert!(matches!(restarting, Err(NotSignedIn::Failed(_))), "DocSpace says 401 to a wrong password");
         assert!(matches!(judge("me", refused(403), false), Err(NotSignedIn::Throttled(_))));
+        let proxy = Refusal { status: 500, message: String::new(), wait: None, only_reads: true };
+        let answer = judge("me", Err(Trouble::Refused(proxy)), true);
+        let Err(NotSignedIn::Failed(error)) = answer else { panic!("no password") };
+        assert_eq!((error.kind, error.retry), (Kind::Server, Retry::After(Duration::ZERO)));
         assert!(
             matches!(judge("me", refused(502), false), Err(NotSignedIn::Failed(error)) if error.kind == Kind::Unreachable)
         );

@@ -28,7 +28,7 @@ impl Onlyoffice {
     /// The portal says that `open` has become the file `id`: reads it back and makes sure.
     pub(super) async fn accept(&self, spec: &Spec, open: &Open, id: &Id) -> Result<Node> {
         self.journals.close(&open.id);
-        let file = if id.is_none() { None } else { self.read_back(id).await? };
+        let file = if id.is_none() { None } else { self.read_back(open, id).await? };
         let Some(file) = file else {
             self.index.forget(&open.plan.folder);
             return Err(Error::new(Kind::Corrupt, OP, "the portal says that it has the file, and has none"));
@@ -46,7 +46,7 @@ impl Onlyoffice {
             return Err(self.twin(open, &file).await);
         }
         let entry = self.settle_name(open, file).await?;
-        if open.plan.target == Target::New && self.doubts.is_noted(&doubt(spec)) {
+        if !matches!(open.plan.target, Target::InPlace(_)) && self.doubts.is_noted(&doubt(spec)) {
             self.remove_echoes(open, id).await;
         }
         self.note_accepted(open, &entry, &doubt(spec));
@@ -64,9 +64,13 @@ impl Onlyoffice {
         self.index.there(&open.plan.folder, entry.clone());
     }
 
-    /// The file by its id. That it cannot be read back for a moment changes nothing: it is asked about again.
-    async fn read_back(&self, id: &Id) -> Result<Option<FileDto>> {
-        self.file_by_id(OP, id).await.map_err(look_again)
+    /// The file by its id. That it cannot be read back changes nothing: whatever the reason, it is asked about again
+    /// before anything else is sent, and what was known of the folder does not count.
+    async fn read_back(&self, open: &Open, id: &Id) -> Result<Option<FileDto>> {
+        self.file_by_id(OP, id).await.map_err(|error| {
+            self.index.forget(&open.plan.folder);
+            error.retry(Retry::AskFirst)
+        })
     }
 
     /// The portal took another file for the one that was meant. Its old version is made the present one again.

@@ -34,10 +34,9 @@ impl Onlyoffice {
         let number = part.index + 1;
         let numbered = open.has_numbers().then_some(number);
         let range = part.payload.range();
-        let counted = self.journals.with(&open.id, |journal| {
-            journal.numbers.insert(number);
+        let (counted, is_first) = self.journals.with(&open.id, |journal| {
             journal.ended |= part.last;
-            journal.counted
+            (journal.counted, journal.numbers.insert(number))
         });
         if !open.has_numbers() && counted != range.start {
             // It would be counted again, or in the wrong place.
@@ -50,6 +49,10 @@ impl Onlyoffice {
         let sent = match sent {
             Ok(sent) => sent,
             Err(trouble) => {
+                if is_first && matches!(&trouble, Trouble::Refused(refusal) if refusal.status < 500) {
+                    // There is nothing of it that would have to be made small.
+                    self.journals.with(&open.id, |journal| journal.numbers.remove(&number));
+                }
                 let error = self.judge(&open, trouble).await;
                 if error.in_doubt() {
                     self.journals.with(&open.id, |journal| journal.in_doubt = true);

@@ -33,6 +33,7 @@ impl Machine {
 
     pub(super) fn advance_idle(&mut self, out: &mut Vec<Action>) {
         self.doomed = false;
+        self.lost = None;
         if let Some(learned) = self.learned.take() {
             self.capability = Capability { whole_max: learned.whole_max.min(self.whole_max), ..learned };
         }
@@ -146,8 +147,8 @@ impl Machine {
         self.stage = Stage::Idle;
         out.push(Action::Abort { token: session.token });
         if self.failed.is_none() && !self.discarded {
-            let error =
-                Error::new(Kind::Conflict, "upload", "the file changed while it was being sent, again and again");
+            let changed = "the file changed while it was being sent, again and again";
+            let error = self.lost.take().unwrap_or_else(|| Error::new(Kind::Conflict, "upload", changed));
             self.promised = None;
             self.begin_again(error, out);
         }

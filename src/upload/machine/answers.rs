@@ -228,6 +228,7 @@ impl Machine {
         error.kind = Kind::Server;
         if self.in_flight_parts() {
             self.doomed = true;
+            self.lost = Some(error);
             return;
         }
         self.session = None;

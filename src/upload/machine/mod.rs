@@ -81,6 +81,8 @@ pub struct Machine {
     session: Option<Session>,
     /// Bytes that were sent have changed: the session, or what is in flight, is worth nothing.
     doomed: bool,
+    /// The service lost the session while parts of it were in flight.
+    lost: Option<Error>,
     /// Commits that wait for an answer; not empty means: the file is complete as it is.
     commits: Vec<CommitId>,
     attempts: u32,
@@ -111,6 +113,7 @@ impl Machine {
             stage: Stage::Idle,
             session: None,
             doomed: false,
+            lost: None,
             commits: Vec::new(),
             attempts: 0,
             tries: 0,

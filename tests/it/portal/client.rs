@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-pub(super) use crate::support::raw::{Answer, Request};
+pub(crate) use crate::support::raw::{Answer, Request};
 
 impl Answer {
     /// What stands in `response`; the status must be this one.
     #[track_caller]
-    pub(super) fn response(&self, status: u16) -> Value {
+    pub(crate) fn response(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()["response"].clone()
     }
 
     /// What stands in `data` of the upload handler's answer; the status must be this one.
     #[track_caller]
-    pub(super) fn data(&self, status: u16) -> Value {
+    pub(crate) fn data(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         let body = self.json();
         assert_eq!(body["success"], true, "{}", self.text());
@@ -23,7 +23,7 @@ impl Answer {
 
     /// The message of the upload handler, which must have refused.
     #[track_caller]
-    pub(super) fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         assert_eq!(self.status, 200, "{}", self.text());
         let body = self.json();
         assert_eq!(body["success"], false, "{}", self.text());
@@ -32,22 +32,22 @@ impl Answer {
 
     /// The message of a failed call, whose status must be this one.
     #[track_caller]
-    pub(super) fn error(&self, status: u16) -> String {
+    pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()["error"]["message"].as_str().unwrap_or_default().to_owned()
     }
 }
 
 /// A form with one file in it, as a browser sends it.
-pub(super) fn form(bytes: &[u8]) -> (String, Vec<u8>) {
+pub(crate) fn form(bytes: &[u8]) -> (String, Vec<u8>) {
     form_with(&["Content-Disposition: form-data; name=\"file\"; filename=\"blob\"", TYPE], bytes, "\r\n")
 }
 
 /// What a browser says about bytes.
-pub(super) const TYPE: &str = "Content-Type: application/octet-stream";
+pub(crate) const TYPE: &str = "Content-Type: application/octet-stream";
 
 /// A form of one part with these headers, and this behind its last delimiter.
-pub(super) fn form_with(headers: &[&str], bytes: &[u8], end: &str) -> (String, Vec<u8>) {
+pub(crate) fn form_with(headers: &[&str], bytes: &[u8], end: &str) -> (String, Vec<u8>) {
     let boundary = "----portal-test-boundary";
     let mut body = format!("--{boundary}\r\n{}\r\n\r\n", headers.join("\r\n")).into_bytes();
     body.extend_from_slice(bytes);

@@ -4,7 +4,7 @@
 mod auth;
 mod browser;
 mod chunks;
-mod client;
+pub(crate) mod client;
 mod curl;
 mod entries;
 mod envelopes;

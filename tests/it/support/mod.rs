@@ -1,6 +1,7 @@
 //! What several integration tests need: services to test against, a straightforward uploader, a mount with programs, the
 //! real daemon, a proxy that fails as told, a bare HTTP client, a disk that is read up to a gate.
 
+pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod fixture;
 pub(crate) mod mount;

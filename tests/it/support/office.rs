@@ -8,6 +8,7 @@ use uploadfs::portal::{Portal, PortalConfig, PortalState, ServiceConfig};
 use uploadfs::service::Service;
 use uploadfs::service::onlyoffice::{Onlyoffice, OnlyofficeConfig, Root};
 
+use super::clock::Line;
 use super::fixture::Fixture;
 
 /// The chunk size of small portals, in bytes: small, so that large files are.
@@ -18,6 +19,7 @@ pub(crate) const GENERATIONS: [Generation; 4] = [Generation::G0, Generation::G1,
 /// A portal of its own.
 pub(crate) struct Office {
     pub(crate) portal: Portal,
+    pub(crate) generation: Generation,
     _folder: TempDir,
 }
 
@@ -37,8 +39,9 @@ impl Office {
 
     pub(crate) fn of(config: PortalSettings) -> Office {
         let folder = tempfile::tempdir().unwrap();
+        let generation = config.version.generation();
         let config = PortalConfig::new(folder.path().join("store"), ServiceConfig::Onlyoffice(config));
-        Office { portal: Portal::start(config).unwrap(), _folder: folder }
+        Office { portal: Portal::start(config).unwrap(), generation, _folder: folder }
     }
 
     /// A client signed in with the usual password, at the usual root.
@@ -48,6 +51,12 @@ impl Office {
 
     pub(crate) fn client_at(&self, root: &str) -> Arc<Onlyoffice> {
         Arc::new(Onlyoffice::new(self.config(root)).unwrap())
+    }
+
+    /// A client that reaches the portal through this line.
+    pub(crate) fn client_through(&self, line: &Line) -> Arc<Onlyoffice> {
+        let config = OnlyofficeConfig { url: line.url(), ..self.config("@my") };
+        Arc::new(Onlyoffice::new(config).unwrap())
     }
 
     pub(crate) fn config(&self, root: &str) -> OnlyofficeConfig {

@@ -60,3 +60,32 @@ fn a_part_that_never_arrives_is_sent_again_with_growing_pauses_and_then_given_up
     assert!(pauses.is_sorted() && pauses.len() as u32 == TRIES_MAX - 1, "{pauses:?}");
     assert!(pauses.iter().sum::<Duration>() >= Duration::from_secs(20), "a server may be restarted: {pauses:?}");
 }
+
+#[test]
+fn a_session_that_is_lost_under_several_parts_is_said_to_be_lost() {
+    let mut machine = Machine::new(declared(Flow::Parallel(3)), 0);
+    let mut actions = machine.on(Event::Wrote { range: 0..90, size: 90 });
+    actions.extend(machine.on(Event::Commit { id: CommitId(1) }));
+    let mut flying = Vec::new();
+    let error = loop {
+        let event = match actions.pop() {
+            Some(Action::Begin { .. }) => {
+                let token = SessionToken { id: "s".into(), state: serde_json::Value::Null };
+                Event::Began { result: Ok(Begun { token, receipt: None }) }
+            }
+            Some(Action::Put { cut, .. }) => {
+                flying.push(cut.index);
+                continue;
+            }
+            Some(Action::Failed { error, .. }) => break error,
+            Some(_) => continue,
+            // All parts are under way before the first is answered.
+            None => {
+                let index = flying.pop().expect("the commit is answered in the end");
+                Event::Put { index, result: Err(Error::new(Kind::NotFound, "put", "no such session")) }
+            }
+        };
+        actions.extend(machine.on(event));
+    };
+    assert_eq!((error.kind, &*error.what), (Kind::Server, "no such session"));
+}
