@@ -38,7 +38,7 @@ impl Onlyoffice {
         }
         let size = file.pure_content_length.unwrap_or(0);
         if size != open.total {
-            self.remove_own(open, &file).await;
+            self.remove_own(open, &file).await?;
             let what = format!("the portal has {size} bytes of a file of {}", open.total);
             return Err(Error::new(Kind::Corrupt, OP, what));
         }
@@ -47,7 +47,7 @@ impl Onlyoffice {
         }
         let entry = self.settle_name(open, file).await?;
         if !matches!(open.plan.target, Target::InPlace(_)) && self.doubts.is_noted(&doubt(spec)) {
-            self.remove_echoes(open, id).await;
+            self.remove_echoes(open, id).await?;
         }
         self.note_accepted(open, &entry, &doubt(spec));
         Ok(entry.node())
@@ -97,21 +97,31 @@ impl Onlyoffice {
 
     /// The portal made a second file instead of a new version, as it does when the first one is being edited.
     async fn twin(&self, open: &Open, twin: &FileDto) -> Error {
-        self.remove_own(open, twin).await;
         self.index.forget(&open.plan.folder);
+        if let Err(error) = self.remove_own(open, twin).await {
+            return error;
+        }
         let what = "the portal cannot replace the file: somebody edits it, or has locked it";
         Error::new(Kind::Busy, OP, what).hint("close it there, and write it again")
     }
 
-    /// Removes what this upload made, and only that.
-    pub(super) async fn remove_own(&self, open: &Open, file: &FileDto) {
+    /// Removes what this upload made, and only that. What has to stay is told in the log.
+    ///
+    /// # Errors
+    /// In doubt, while it cannot be removed: it is looked for again.
+    pub(super) async fn remove_own(&self, open: &Open, file: &FileDto) -> Result<()> {
         let foreign = open.plan.there.contains(&file.id) || self.is_of_another(open, &file.id) || file.version > 1;
         let removed = match foreign {
             true => Err(Error::new(Kind::Conflict, OP, "it may be somebody else's")),
             false => self.remove_by_id(OP, &open.plan.folder, NodeKind::File, &file.id).await,
         };
-        if let Err(error) = removed {
-            tracing::warn!(%error, id = file.id.as_str(), "the portal keeps a file that is not what was meant");
+        match removed {
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            Err(error) if error.retry == Retry::Never => {
+                tracing::warn!(%error, id = file.id.as_str(), "the portal keeps a file that is not what was meant");
+                Ok(())
+            }
+            removed => removed.map_err(|error| error.retry(Retry::AskFirst)),
         }
     }
 
@@ -137,13 +147,13 @@ impl Onlyoffice {
             other.kind == NodeKind::File && other.id != entry.id && names::canonical(&other.name) == open.plan.name
         };
         if there.iter().any(is_same) {
-            self.remove_own(open, &file).await;
+            self.remove_own(open, &file).await?;
             return Err(Error::new(Kind::NotFound, OP, "another client has made the file meanwhile"));
         }
         match self.retitle(&open.plan.folder, &entry, &open.plan.title).await {
             Ok(entry) => Ok(entry),
             Err(error) if error.retry == Retry::Never => {
-                self.remove_own(open, &file).await;
+                self.remove_own(open, &file).await?;
                 let what = format!("the portal stores the file as {:?}: {}", entry.title, error.what);
                 Err(Error::new(Kind::BadName, OP, what))
             }
@@ -153,17 +163,14 @@ impl Onlyoffice {
     }
 
     /// An earlier attempt may have made the file after all; one is enough.
-    async fn remove_echoes(&self, open: &Open, kept: &Id) {
-        match self.made_by(open).await {
-            Ok(made) => {
-                for entry in made.into_iter().filter(|entry| entry.id != *kept) {
-                    if let Ok(Some(file)) = self.file_by_id(OP, &entry.id).await {
-                        self.remove_own(open, &file).await;
-                    }
-                }
+    async fn remove_echoes(&self, open: &Open, kept: &Id) -> Result<()> {
+        let made = self.made_by(open).await.map_err(|error| error.retry(Retry::AskFirst))?;
+        for entry in made.into_iter().filter(|entry| entry.id != *kept) {
+            if let Some(file) = self.read_back(open, &entry.id).await? {
+                self.remove_own(open, &file).await?;
             }
-            Err(error) => tracing::warn!(%error, "whether an earlier attempt left a second file is not known"),
         }
+        Ok(())
     }
 
     /// The file of `open`, if it is there.
@@ -195,6 +202,9 @@ impl Onlyoffice {
                 file
             }
         };
+        if open.plan.target == Target::New {
+            self.remove_echoes(open, &file.id).await?;
+        }
         let entry = self.settle_name(open, file).await?;
         self.note_accepted(open, &entry, &doubt(spec));
         Ok(Some(entry.node()))

@@ -92,7 +92,11 @@ impl Onlyoffice {
         self.journals.close(&open.id);
         let Some(id) = file.filter(|id| !id.is_none()) else { return };
         match self.file_by_id(OP, &id).await {
-            Ok(Some(file)) => self.remove_own(open, &file).await,
+            Ok(Some(file)) => {
+                if let Err(error) = self.remove_own(open, &file).await {
+                    tracing::warn!(%error, "the portal keeps a file that is not what was sent");
+                }
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the portal keeps a file that is not what was sent"),
         }

@@ -26,9 +26,10 @@ async fn a_rename_is_the_same_file_under_another_name() {
             assert_eq!((after.id, after.name.as_str()), (before.id, to), "{generation:?}");
             assert_eq!(client.stat(&path(from)).await.unwrap_err().errno(), libc::ENOENT);
         }
-        // Another case of the extension is no other name.
+        // Another case of the extension is no other name, but it is the one that was asked for.
         rename(&client, "B.txt", "B.TXT").await.unwrap();
-        assert_eq!(fresh_names(&office).await, ["B.txt", "NOTES.md"]);
+        assert_eq!(fresh_names(&office).await, ["B.TXT", "NOTES.md"]);
+        assert_eq!(client.stat(&path("B.txt")).await.unwrap().name, "B.TXT");
         assert_eq!(count(&office, "create_session"), uploads, "nothing was sent again");
         office.assert_clean();
     }
