@@ -7,6 +7,7 @@ mod expect;
 mod patience;
 mod plain;
 mod site;
+mod twins;
 
 use std::time::Duration;
 

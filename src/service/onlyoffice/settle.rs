@@ -40,7 +40,7 @@ impl Onlyoffice {
         }
         let entry = self.settle_name(open, file).await?;
         if !matches!(open.plan.target, Target::InPlace(_)) && self.doubts.is_noted(&doubt(spec)) {
-            self.remove_echoes(open, id).await;
+            self.remove_echoes(open, id).await?;
         }
         self.doubts.settled(&doubt(spec));
         self.doubts.settled(&open.id);
@@ -61,13 +61,24 @@ impl Onlyoffice {
 
     /// The portal made a second file instead of a new version, as it does when the first one is being edited.
     async fn twin(&self, open: &Open, old: &Id, new: &Id) -> Error {
-        let removed = self.remove_by_id(OP, &open.plan.folder, NodeKind::File, new).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, old = old.as_str(), new = new.as_str(), "a second file of the same title is left");
-        }
         self.index.forget(&open.plan.folder);
+        if let Err(error) = self.remove_second(open, new).await {
+            return error;
+        }
+        tracing::info!(old = old.as_str(), new = new.as_str(), "the portal made a second file, which was removed");
         let what = "the portal cannot replace the file: somebody edits it, or has locked it";
         Error::new(Kind::Busy, OP, what).hint("close it there, and write it again")
+    }
+
+    /// Throws a second file away. While that cannot be done, the upload is in doubt; one that has to stay is told in the log.
+    async fn remove_second(&self, open: &Open, id: &Id) -> Result<()> {
+        match self.remove_by_id(OP, &open.plan.folder, NodeKind::File, id).await {
+            Err(error) if error.retry == Retry::Never => {
+                tracing::warn!(%error, id = id.as_str(), "a second file of the same title is left");
+                Ok(())
+            }
+            removed => removed.map_err(|error| error.retry(Retry::AskFirst)),
+        }
     }
 
     /// What this upload made, unless it was there before.
@@ -102,15 +113,12 @@ impl Onlyoffice {
     }
 
     /// An earlier attempt may have made the file after all; one is enough.
-    async fn remove_echoes(&self, open: &Open, kept: &Id) {
-        match self.made_by(open).await {
-            Ok(made) => {
-                for entry in made.into_iter().filter(|entry| entry.id != *kept) {
-                    self.remove_unless_known(open, &entry.id).await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "whether an earlier attempt left a second file is not known"),
+    async fn remove_echoes(&self, open: &Open, kept: &Id) -> Result<()> {
+        let made = self.made_by(open).await.map_err(|error| error.retry(Retry::AskFirst))?;
+        for entry in made.into_iter().filter(|entry| entry.id != *kept) {
+            self.remove_second(open, &entry.id).await?;
         }
+        Ok(())
     }
 
     /// The file of `open`, if it is there.
@@ -131,6 +139,9 @@ impl Onlyoffice {
         };
         let Some(entry) = found else { return Ok(None) };
         let Some(file) = self.file_by_id(OP, &entry.id).await? else { return Ok(None) };
+        if open.plan.target == Target::New {
+            self.remove_echoes(open, &entry.id).await?;
+        }
         let entry = self.settle_name(open, file).await?;
         self.journals.close(&open.id);
         self.note_seen(entry.size);

@@ -26,7 +26,7 @@ fn faults() -> Vec<Fault> {
     }
     faults.extend([0, 700, 3000].map(|at| Fault::CutRequest { at, how: How::Close }));
     faults.push(Fault::CutAnswer { at: 9, how: How::Reset });
-    let injections = [Injection::ExpiredToken, Injection::LostSession, Injection::Locked];
+    let injections = [Injection::ExpiredToken, Injection::LostSession];
     faults.extend(injections.map(|what| Fault::Inject { what }));
     faults
 }

@@ -16,6 +16,11 @@ pub(crate) const CHUNK: u64 = 4096;
 
 pub(crate) const GENERATIONS: [Generation; 4] = [Generation::G0, Generation::G1, Generation::G2, Generation::G3];
 
+/// A folder in memory, where the system has a place for that: nobody waits for a disk there.
+pub(crate) fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A portal of its own.
 pub(crate) struct Office {
     pub(crate) portal: Portal,
@@ -38,7 +43,7 @@ impl Office {
     }
 
     pub(crate) fn of(config: PortalSettings) -> Office {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let generation = config.version.generation();
         let config = PortalConfig::new(folder.path().join("store"), ServiceConfig::Onlyoffice(config));
         Office { portal: Portal::start(config).unwrap(), generation, _folder: folder }
