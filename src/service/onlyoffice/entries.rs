@@ -128,6 +128,14 @@ impl Onlyoffice {
 
     /// Throws away the entry of this id, and makes sure that it is gone from its folder.
     pub(super) async fn remove_by_id(&self, op: &'static str, folder: &Id, kind: NodeKind, id: &Id) -> Result<()> {
+        match self.try_to_remove(op, folder, kind, id).await {
+            // The request never arrived; thrown away twice is thrown away.
+            Err(error) if error.in_doubt() => self.try_to_remove(op, folder, kind, id).await,
+            removed => removed,
+        }
+    }
+
+    async fn try_to_remove(&self, op: &'static str, folder: &Id, kind: NodeKind, id: &Id) -> Result<()> {
         let over = match self.throw_away(op, kind, id).await {
             Ok(over) => over,
             Err(error) if error.kind == Kind::NotFound => {

@@ -15,7 +15,7 @@ use super::Onlyoffice;
 use super::answers::{DELETE, Id, MOVE, OperationDto};
 use super::api::{Api, Call};
 use super::codes::{Meaning, meaning};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::service::NodeKind;
 
@@ -65,7 +65,8 @@ impl Over {
     /// Why it was not done, when a look shows that it was not.
     pub(super) fn into_error(self, op: &'static str) -> Error {
         let Some(complaint) = self.complaint else {
-            return Error::new(Kind::Server, op, "the portal took the request, and did nothing");
+            let error = Error::new(Kind::Server, op, "the portal took the request, and did nothing");
+            return if self.in_doubt { error.retry(Retry::AskFirst) } else { error };
         };
         let kind = match meaning(&complaint) {
             Some(Meaning::Kind(Kind::Denied)) | None => Kind::Refused,
