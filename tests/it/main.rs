@@ -2,9 +2,9 @@
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a person types
 //! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
-//! portals mounted and used (`office_mount`) and what must not be mistaken there (`office_twins`), the servers that come
-//! along (`portal`, `portal_yandex_wiki`), how the sources hang together (`tidy`), and that what is written beside them
-//! is true (`docs`, `units`).
+//! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
+//! mistaken there (`office_twins`), the servers that come along (`portal`, `portal_yandex_wiki`), how the sources hang
+//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
