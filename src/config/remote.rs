@@ -2,6 +2,7 @@
 //! included. Which services this build can open is not decided here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use url::Url;
@@ -11,6 +12,7 @@ use super::file::{Section, Setting};
 use super::refusal::{Place, Refusal};
 use super::secret;
 use super::units::parse_size;
+use crate::secret::Token;
 
 /// The kinds of service that a remote can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +89,8 @@ pub struct Remote {
     pub user: Option<String>,
     /// The account's password.
     pub password: Option<SecretString>,
-    /// A token instead of account and password.
-    pub token: Option<SecretString>,
+    /// A token instead of account and password. Its file may be written anew while mounted.
+    pub token: Option<Arc<Token>>,
     /// The folder of the service that is mounted, where it has folders.
     pub folder: Option<String>,
     /// The chunk size of a portal that does not tell it, in bytes.
@@ -124,8 +126,8 @@ impl Remote {
             place,
             url: settings.url()?,
             user: settings.text("user", "UPLOADFS_USER")?,
-            password: settings.secret(&PASSWORD)?,
-            token: settings.secret(&TOKEN)?,
+            password: settings.secret(&PASSWORD)?.map(|password| password.current()),
+            token: settings.secret(&TOKEN)?.map(Arc::new),
             folder: settings.text("folder", "UPLOADFS_FOLDER")?,
             chunk_size: settings.size("chunk_size", "UPLOADFS_CHUNK_SIZE")?,
             ca_file: settings.get("ca_file", "UPLOADFS_CA_FILE")?.map(|setting| settings.file(&setting)),
@@ -263,16 +265,16 @@ impl Settings<'_> {
 
     /// A secret: the variable that holds it, the file that a variable names, the file that the configuration names, or
     /// what systemd handed over.
-    fn secret(&self, names: &SecretNames) -> Result<Option<SecretString>, Refusal> {
+    fn secret(&self, names: &SecretNames) -> Result<Option<Token>, Refusal> {
         if let Some(text) = self.environment.text(names.variable)? {
             return secret::from_variable(names.variable, text).map(Some);
         }
         if let Some(setting) = self.get(names.key, names.file_variable)? {
-            return secret::from_file(&self.file(&setting), &setting.place).map(Some);
+            return secret::from_file(self.file(&setting), &setting.place).map(Some);
         }
         let credential = self.environment.path("CREDENTIALS_DIRECTORY").map(|folder| folder.join(names.credential));
         match credential.filter(|path| path.exists()) {
-            Some(path) => secret::from_credential(&path).map(Some),
+            Some(path) => secret::from_credential(path).map(Some),
             None => Ok(None),
         }
     }
@@ -420,7 +422,7 @@ mod tests {
     #[test]
     fn a_token_needs_no_account() {
         let config = "[w]\nservice = \"mediawiki\"\nurl = \"https://x/\"\ntoken_file = \"password\"\n";
-        assert_eq!(remote(&folder(config), &[]).unwrap().token.unwrap().expose_secret(), "geheim");
+        assert_eq!(remote(&folder(config), &[]).unwrap().token.unwrap().current().expose_secret(), "geheim");
     }
 
     #[test]

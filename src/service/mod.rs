@@ -22,6 +22,7 @@ pub mod onlyoffice;
 pub mod operation;
 mod payload;
 mod rejections;
+mod signer;
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -55,6 +56,8 @@ pub struct Node {
     pub url: Option<String>,
     /// SHA-1 of the content, where the service tells.
     pub sha1: Option<Sha1Digest>,
+    /// When the service removes the file by itself, where it does.
+    pub expires: Option<SystemTime>,
 }
 
 /// The kind of a [`Node`].
