@@ -29,6 +29,10 @@ struct Table {
     text: Option<Spanned<String>>,
     tags: Option<Spanned<Vec<String>>>,
     maxlag: Option<Spanned<u32>>,
+    root: Option<Spanned<String>>,
+    dialect: Option<Spanned<String>>,
+    file_max: Option<Spanned<String>>,
+    ttl_days: Option<Spanned<u32>>,
     /// Known, so that whoever writes a secret into the file is told where it belongs.
     password: Option<Spanned<IgnoredAny>>,
     token: Option<Spanned<IgnoredAny>>,
@@ -103,6 +107,10 @@ fn settings(table: Table, place: &impl Fn(&Range<usize>) -> Place) -> Result<BTr
         // As a variable would say it.
         ("tags", table.tags.map(|tags| Spanned::new(tags.span(), tags.get_ref().join(",")))),
         ("maxlag", table.maxlag.map(|seconds| Spanned::new(seconds.span(), seconds.get_ref().to_string()))),
+        ("root", table.root),
+        ("dialect", table.dialect),
+        ("file_max", table.file_max),
+        ("ttl_days", table.ttl_days.map(|days| Spanned::new(days.span(), days.get_ref().to_string()))),
     ];
     let mut settings = BTreeMap::new();
     for (key, value) in written {

@@ -23,6 +23,7 @@ pub mod operation;
 mod payload;
 mod rejections;
 mod signer;
+pub mod yandex_cloud;
 
 use std::ops::Range;
 use std::time::SystemTime;
