@@ -127,12 +127,10 @@ impl Cloud {
                 }
             }
             match page.next {
-                Some(next) if cursor.as_ref() == Some(&next) => {
-                    return Err(Error::new(Kind::Protocol, op, "the service repeats a page"));
-                }
-                // Files that were made meanwhile move the others on, so a page may have known ones; not only known ones.
-                Some(next) if files.len() > known => cursor = Some(next),
-                _ => return Ok(files),
+                // One without news would come for ever.
+                Some(next) if files.len() > known && cursor.as_ref() != Some(&next) => cursor = Some(next),
+                Some(_) => return Err(Error::new(Kind::Protocol, op, "the service repeats a page")),
+                None => return Ok(files),
             }
         }
     }

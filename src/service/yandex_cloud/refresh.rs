@@ -96,9 +96,7 @@ impl Cloud {
             // The other dialect changes nothing about a file.
             return Ok(());
         }
-        for echo in self.list_now(OP).await? {
-            self.remove_quietly(&echo.id).await;
-        }
+        self.known(OP).await?;
         for file in self.catalog.files().iter().filter(|file| file.upload.is_some()) {
             let Some(days) = self.lifetimes.due(file, (self.refresh.now)()) else { continue };
             match self.prolong(file, days).await {
