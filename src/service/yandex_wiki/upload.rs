@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::answers::{AttachmentDto, Check, ResultsDto, SessionDto, Status};
 use super::api::Trouble;
+use super::codes::Refusal;
 use super::index::{Page, find};
 use super::pages::Entry;
 use super::{EmptyFiles, Wiki, slugs};
@@ -101,7 +102,7 @@ impl Wiki {
         let session = match asked.await {
             Ok(session) => session,
             Err(Trouble::Refused(refusal)) if size == 0 && refusal.is_about_state() => {
-                return Err(self.no_empty_files(refusal.into_error(OP), AGAIN));
+                return Err(self.no_empty_files(&refusal).retry(AGAIN));
             }
             Err(trouble) => return Err(trouble.into_error(OP)),
         };
@@ -194,7 +195,8 @@ impl Wiki {
             Some(Status::Used) => Ok(false),
             Some(Status::Open) if open.size == 0 && refused.is_about_state() => {
                 self.give_up(open).await;
-                Err(self.no_empty_files(refused.into_error(OP), Retry::Never).kind(Kind::NotFound))
+                // Whoever hears that the session is gone begins again, and knows by then.
+                Err(self.no_empty_files(&refused).kind(Kind::NotFound))
             }
             // Parts are missing, or not what they should be: nothing can be made of it.
             Some(Status::Open) if refused.is_about_state() => {
@@ -221,7 +223,7 @@ impl Wiki {
     }
 
     /// An empty file of one empty part, where it does not go without; the refusal, where it does not go at all.
-    async fn end_with_empty_part(&self, open: &Open) -> Result<Option<super::codes::Refusal>> {
+    async fn end_with_empty_part(&self, open: &Open) -> Result<Option<Refusal>> {
         let ended = match self.send(&open.id, 1, &Payload::from_bytes(Default::default(), 0)).await {
             Ok(_) => self.ask_end(open).await,
             Err(trouble) => Err(trouble),
@@ -234,10 +236,10 @@ impl Wiki {
     }
 
     /// The wiki takes no empty files. From now on this is known, and they stay local.
-    fn no_empty_files(&self, error: Error, retry: Retry) -> Error {
-        tracing::info!("the wiki takes no empty files; they stay local until something is written");
+    fn no_empty_files(&self, refusal: &Refusal) -> Error {
         self.set_empty_files(EmptyFiles::Refused);
-        error.kind(Kind::Unsupported).retry(retry)
+        let what = format!("the wiki takes no empty files, they stay local: {}", refusal.message);
+        Error::new(Kind::Unsupported, OP, what)
     }
 
     /// Makes the session a file of the page.
