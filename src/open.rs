@@ -13,6 +13,7 @@ use crate::service::mediawiki::{MediaWiki, MediaWikiConfig};
 use crate::service::memory::{Memory, MemoryConfig};
 use crate::service::onlyoffice::{Onlyoffice, OnlyofficeConfig, Root};
 use crate::service::yandex_cloud::{self, Dialect, YandexCloud, YandexCloudConfig};
+use crate::service::yandex_wiki::{self, Organisation, YandexWiki, YandexWikiConfig};
 
 /// What a wiki notes about each upload unless the configuration says something else.
 const DEFAULT_COMMENT: &str = "uploaded with uploadfs";
@@ -29,7 +30,8 @@ pub fn open_service(remote: &Remote) -> anyhow::Result<Arc<dyn Service>> {
         ServiceKind::Mediawiki => Ok(Arc::new(MediaWiki::new(wiki(remote))?)),
         ServiceKind::Onlyoffice => Ok(Arc::new(Onlyoffice::new(portal(remote)?)?)),
         ServiceKind::YandexCloud => Ok(Arc::new(YandexCloud::new(cloud(remote)?)?)),
-        kind @ (ServiceKind::YandexWiki | ServiceKind::S3) => Err(missing(remote, kind).into()),
+        ServiceKind::YandexWiki => Ok(Arc::new(YandexWiki::new(pages(remote)?)?)),
+        kind @ ServiceKind::S3 => Err(missing(remote, kind).into()),
     }
 }
 
@@ -116,6 +118,37 @@ fn cloud(remote: &Remote) -> anyhow::Result<YandexCloudConfig> {
     })
 }
 
+fn pages(remote: &Remote) -> anyhow::Result<YandexWikiConfig> {
+    let refuse = |what: String, instead: &str| Refusal::new(remote.place.clone(), what, instead);
+    let organisation = match (&remote.org_id, &remote.cloud_org_id) {
+        (Some(id), None) => Organisation::Yandex360(id.clone()),
+        (None, Some(id)) => Organisation::Cloud(id.clone()),
+        _ => {
+            let what = "an organisation has either org_id or cloud_org_id".to_owned();
+            return Err(refuse(what, "write org_id for Yandex 360, cloud_org_id for Yandex Cloud").into());
+        }
+    };
+    let part_bytes = remote.chunk_size.unwrap_or(yandex_wiki::PART_BYTES);
+    if !(yandex_wiki::PART_BYTES_MIN..=yandex_wiki::PART_BYTES_MAX).contains(&part_bytes) {
+        let what = "chunk_size: the wiki takes parts of 5 to 15 MiB".to_owned();
+        return Err(refuse(what, "write chunk_size = \"8M\"").into());
+    }
+    let token = remote.token.clone().ok_or_else(|| {
+        refuse("there is no token".to_owned(), "write token_file = \"/path/of/a/file\" with an OAuth token")
+    })?;
+    Ok(YandexWikiConfig {
+        url: remote.url.as_ref().map_or_else(|| yandex_wiki::DEFAULT_URL.to_owned(), Url::to_string),
+        token,
+        organisation,
+        root: remote.folder.clone(),
+        part_bytes,
+        parts_at_once: remote.parallel.unwrap_or(yandex_wiki::PARTS_AT_ONCE),
+        file_max: remote.file_max.unwrap_or(yandex_wiki::FILE_BYTES_MAX),
+        ca_file: remote.ca_file.clone(),
+        proxy: remote.proxy.as_ref().map(|proxy| proxy.expose_secret().to_owned()),
+    })
+}
+
 /// The address of a wiki's API: the script itself, or the directory that it is in.
 fn api_address(url: &Url) -> String {
     match url.path() {
@@ -130,7 +163,11 @@ fn api_address(url: &Url) -> String {
 
 fn missing(remote: &Remote, kind: ServiceKind) -> Refusal {
     let what = format!("this build has no service {}", kind.name());
-    Refusal::new(remote.place.clone(), what, "use a service that it has: mediawiki, onlyoffice, yandex-cloud, memory")
+    Refusal::new(
+        remote.place.clone(),
+        what,
+        "use a service that it has: mediawiki, onlyoffice, yandex-wiki, yandex-cloud, memory",
+    )
 }
 
 #[cfg(test)]
@@ -147,6 +184,7 @@ mod tests {
             ("UPLOADFS_PASSWORD", "geheim"),
             ("UPLOADFS_TOKEN", "AQVNgeheim"),
             ("UPLOADFS_FOLDER", "b1gtest"),
+            ("UPLOADFS_ORG_ID", "7654321"),
         ];
         open_service(&Sources::new(None, Environment::of(variables)).remote("r")?)
     }
@@ -190,6 +228,28 @@ mod tests {
             remote.ttl_days = Some(31);
         });
         assert!(long.contains("30 days at most"), "{long}");
+    }
+
+    #[test]
+    fn a_page_is_refused_by_what_is_wrong_with_it() {
+        let pages = |change: fn(&mut Remote)| {
+            let mut remote = Remote::named("r", ServiceKind::YandexWiki);
+            remote.org_id = Some("7654321".to_owned());
+            remote.token = Some(Arc::new(Token::fixed("y0_geheim".into())));
+            change(&mut remote);
+            super::pages(&remote).map_err(|error| error.to_string())
+        };
+        let plain = pages(|_| {}).ok().unwrap();
+        assert_eq!((plain.url.as_str(), plain.root), (yandex_wiki::DEFAULT_URL, None));
+        assert_eq!((plain.part_bytes, plain.parts_at_once, plain.file_max), (8 << 20, 4, 200_000_000));
+        assert_eq!(plain.organisation, Organisation::Yandex360("7654321".to_owned()));
+        let refusal = |change: fn(&mut Remote)| pages(change).err().unwrap();
+        assert!(refusal(|remote| remote.cloud_org_id = Some("bpf".to_owned())).contains("either org_id or"));
+        for size in [1, 5 << 20 >> 1, 16 << 20] {
+            let mut remote = Remote::named("r", ServiceKind::YandexWiki);
+            (remote.org_id, remote.chunk_size) = (Some("1".to_owned()), Some(size));
+            assert!(super::pages(&remote).err().unwrap().to_string().contains("5 to 15 MiB"));
+        }
     }
 
     #[test]

@@ -68,10 +68,14 @@ impl ServiceKind {
         match key {
             "service" => true,
             "comment" | "text" | "tags" | "maxlag" => self == ServiceKind::Mediawiki,
-            "folder" => matches!(self, ServiceKind::Onlyoffice | ServiceKind::YandexCloud),
-            "chunk_size" => self == ServiceKind::Onlyoffice,
-            "root" | "dialect" | "file_max" | "ttl_days" => self == ServiceKind::YandexCloud,
-            "user" | "password_file" => !matches!(self, ServiceKind::Memory | ServiceKind::YandexCloud),
+            "folder" => matches!(self, ServiceKind::Onlyoffice | ServiceKind::YandexWiki | ServiceKind::YandexCloud),
+            "chunk_size" => matches!(self, ServiceKind::Onlyoffice | ServiceKind::YandexWiki),
+            "org_id" | "cloud_org_id" | "parallel" => self == ServiceKind::YandexWiki,
+            "file_max" => matches!(self, ServiceKind::YandexWiki | ServiceKind::YandexCloud),
+            "root" | "dialect" | "ttl_days" => self == ServiceKind::YandexCloud,
+            "user" | "password_file" => {
+                !matches!(self, ServiceKind::Memory | ServiceKind::YandexWiki | ServiceKind::YandexCloud)
+            }
             _ => self != ServiceKind::Memory,
         }
     }
@@ -94,10 +98,17 @@ pub struct Remote {
     pub password: Option<SecretString>,
     /// A token instead of account and password. Its file may be written anew while mounted.
     pub token: Option<Arc<Token>>,
-    /// The folder of the service that is mounted, where it has folders; in the cloud, the id of one.
+    /// The folder of the service that is mounted, where it has folders: of Yandex Wiki the slug of a page, in the cloud the
+    /// id of a folder.
     pub folder: Option<String>,
-    /// The chunk size of a portal that does not tell it, in bytes.
+    /// The chunk size of a portal that does not tell it, or that of parts of a file, in bytes.
     pub chunk_size: Option<u64>,
+    /// The organisation in Yandex 360.
+    pub org_id: Option<String>,
+    /// The organisation in Yandex Cloud.
+    pub cloud_org_id: Option<String>,
+    /// Parts of one file under way at once.
+    pub parallel: Option<usize>,
     /// The authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy to go through; its address may hold a password.
@@ -141,6 +152,9 @@ impl Remote {
             token: settings.secret(&TOKEN)?.map(Arc::new),
             folder: settings.text("folder", "UPLOADFS_FOLDER")?,
             chunk_size: settings.size("chunk_size", "UPLOADFS_CHUNK_SIZE")?,
+            org_id: settings.text("org_id", "UPLOADFS_ORG_ID")?,
+            cloud_org_id: settings.text("cloud_org_id", "UPLOADFS_CLOUD_ORG_ID")?,
+            parallel: settings.count("parallel", "UPLOADFS_PARALLEL")?,
             ca_file: settings.get("ca_file", "UPLOADFS_CA_FILE")?.map(|setting| settings.file(&setting)),
             proxy: settings.text("proxy", "UPLOADFS_PROXY")?.map(SecretString::from),
             comment: settings.text("comment", "UPLOADFS_COMMENT")?,
@@ -168,6 +182,9 @@ impl Remote {
             token: None,
             folder: None,
             chunk_size: None,
+            org_id: None,
+            cloud_org_id: None,
+            parallel: None,
             ca_file: None,
             proxy: None,
             comment: None,
@@ -193,6 +210,13 @@ impl Remote {
                 Err(settings.missing("token_file", "token_file = \"/path/of/a/file\" (mode 0600) with an API key"))
             }
             ServiceKind::YandexCloud => Ok(()),
+            ServiceKind::YandexWiki if self.token.is_none() => {
+                Err(settings.missing("token_file", "token_file = \"/path/of/a/file\" (mode 0600) with an OAuth token"))
+            }
+            ServiceKind::YandexWiki if self.org_id.is_none() && self.cloud_org_id.is_none() => {
+                Err(settings.missing("org_id", "org_id = \"1234567\" (Yandex 360), or cloud_org_id = \"bpf...\""))
+            }
+            ServiceKind::YandexWiki => Ok(()),
             _ if self.url.is_none() => Err(settings.missing("url", "url = \"https://...\"")),
             ServiceKind::Onlyoffice if !signed_in && self.user.is_none() => {
                 Err(settings.missing("user", "user = \"me@example.org\" and password_file = \"/path\", or token_file"))
@@ -269,6 +293,14 @@ impl Settings<'_> {
         match value.parse::<u32>() {
             Ok(days) if days > 0 => Ok(Some(days.into())),
             _ => Err(Refusal::new(place, format!("{key} is no number of days"), format!("write {key} = 60"))),
+        }
+    }
+
+    fn count(&self, key: &'static str, variable: &'static str) -> Result<Option<usize>, Refusal> {
+        let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
+        match value.parse::<u8>() {
+            Ok(count) if count > 0 => Ok(Some(count.into())),
+            _ => Err(Refusal::new(place, format!("{key} is no number from 1 to 255"), format!("write {key} = 4"))),
         }
     }
 
@@ -425,6 +457,14 @@ mod tests {
             ("[w]\nservice = \"yandex-cloud\"\nfolder = \"b1g\"\n".to_owned(), 1, "token_file is missing"),
             ("[w]\nservice = \"yandex-cloud\"\nttl_days = 0\n".to_owned(), 3, "ttl_days is no number of days"),
             ("[w]\nservice = \"yandex-cloud\"\nfile_max = \"x\"\n".to_owned(), 3, "file_max is no size"),
+            ("[w]\nservice = \"yandex-wiki\"\n".to_owned(), 1, "token_file is missing"),
+            ("[w]\nservice = \"yandex-wiki\"\npassword_file = \"x\"\n".to_owned(), 3, "password_file says nothing"),
+            (
+                "[w]\nservice = \"yandex-wiki\"\ntoken_file = \"password\"\n".to_owned(),
+                1,
+                "org_id is missing; write org_id = \"1234567\" (Yandex 360), or cloud_org_id",
+            ),
+            ("[w]\nservice = \"yandex-wiki\"\nparallel = 0\n".to_owned(), 3, "parallel is no number from 1 to 255"),
             (format!("{WIKI}dialect = \"native\"\n"), 5, "dialect says nothing to the service mediawiki"),
         ] {
             let text = refusal(&config);
