@@ -66,8 +66,12 @@ pub(super) fn route(method: &Method, path: &str) -> Call {
     if let Some(rest) = path.strip_prefix(NATIVE) {
         return Call { dialect: Dialect::Native, action: native(method, rest) };
     }
-    let action = path.strip_prefix(OPENAI).map_or(Action::Unknown, |rest| openai(method, rest));
-    Call { dialect: Dialect::Openai, action }
+    if let Some(rest) = path.strip_prefix(OPENAI) {
+        return Call { dialect: Dialect::Openai, action: openai(method, rest) };
+    }
+    // What is not there is missed in the words of whoever has the neighbours.
+    let dialect = if path.starts_with("/v1/") { Dialect::Openai } else { Dialect::Native };
+    Call { dialect, action: Action::Unknown }
 }
 
 fn native(method: &Method, rest: &str) -> Action {
@@ -163,6 +167,7 @@ mod tests {
         ] {
             assert_eq!(action(request).1, Action::Unknown, "{request}");
         }
+        assert_eq!((action("GET /nothing").0, action("GET /v1/nothing").0), (Dialect::Native, Dialect::Openai));
         assert_eq!(route(&Method::PATCH, "/files/v1/files/a").kind(), "update");
         assert_eq!(route(&Method::GET, "/files/v1/files").kind(), route(&Method::GET, "/v1/files").kind());
     }

@@ -132,6 +132,8 @@ impl Cloud {
         if let Some(earlier) = key.as_ref().and_then(|key| self.files.get(self.keys.get(key)?)) {
             let created = Created::Earlier { id: earlier.id.clone(), is_same: Made::of(earlier) == Made::of(&file) };
             self.journal.release(&file.content);
+            // The answer tells as much as a look would.
+            self.doubts.remove(&Made::of(&file));
             return Ok(created);
         }
         if quota_is_used_up || self.files.len() >= settings.files_max {
@@ -297,6 +299,10 @@ mod tests {
             let created = cloud.create(draft(2, None), &Settings::default()).unwrap();
             assert!(matches!(created, Created::New { was_in_doubt, .. } if was_in_doubt == expected));
         }
+        let keyed = new(&mut cloud, draft(3, Some("k")));
+        cloud.doubts.insert(Made::of(&cloud.files[&keyed]));
+        cloud.create(draft(4, Some("k")), &Settings::default()).unwrap();
+        assert!(cloud.doubts.is_empty(), "the key has told");
     }
 
     #[test]

@@ -79,6 +79,10 @@ fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::E
 /// # Errors
 /// It is none.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    // A list would be taken for the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Failure::field("body", "an object is expected"));
+    }
     serde_json::from_slice(body).map_err(|error| Failure::field("body", error.to_string()))
 }
 

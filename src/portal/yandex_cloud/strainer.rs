@@ -191,6 +191,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::super::base64::encode;
@@ -269,6 +270,31 @@ mod tests {
         for length in 0..text.len() {
             let rest = strained(&text.as_bytes()[..length], 9).map(|(rest, _)| rest).unwrap();
             assert!(serde_json::from_str::<Value>(&rest).is_err(), "{rest}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_rest_is_what_it_was(
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+            members in prop::collection::vec(("[a\"\\\\{}\\[\\],:]{0,4}", "(content|[b\"\\\\{},:]{0,5})"), 0..4),
+            at in 0..4_usize,
+            blanks in "[ \n\t]{0,2}",
+            length in 1..20_usize,
+        ) {
+            let written: Vec<String> = members
+                .iter()
+                .map(|(name, text)| format!("{}{blanks}:{blanks}{}", json!(name), json!({"content": [text, {"x": text}]})))
+                .collect();
+            let at = at.min(written.len());
+            let document = |content: &str, mut members: Vec<String>| {
+                members.insert(at, format!("\"content\"{blanks}:{blanks}\"{content}\""));
+                format!("{{{blanks}{}{blanks}}}", members.join(","))
+            };
+            let text = document(&encode(&bytes), written.clone());
+            let rest = document("", written);
+            prop_assert_eq!(strained(text.as_bytes(), length), Ok((rest.clone(), bytes)));
+            prop_assert!(serde_json::from_str::<Value>(&rest).is_ok());
         }
     }
 }
