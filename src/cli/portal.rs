@@ -120,6 +120,9 @@ impl Spoken {
                     OrganisationKind::Cloud => Remote { cloud_org_id: organisation, ..remote },
                 }
             }
+            Spoken::YandexCloud => {
+                Remote { token: token(yandex_cloud::API_KEY), folder: Some(FOLDER.to_owned()), ..remote }
+            }
         }
     }
 

@@ -31,6 +31,20 @@ async fn a_listing_goes_through_all_pages_and_asks_once() {
 }
 
 #[tokio::test]
+async fn pages_are_as_large_as_the_service_has_them() {
+    let fake = Fake::new(|seen| match seen.lists() && seen.query.contains_key("pageSize") {
+        true => refuse(400, 3, "pageSize: must be in 0-100"),
+        false => Act::Usual,
+    })
+    .await;
+    for number in 0..4 {
+        fake.have(&format!("f{number}"), b"x");
+    }
+    assert_eq!(names(&fake, "").await.len(), 4);
+    assert_eq!(fake.seen(|seen| seen.query.contains_key("pageSize")).len(), 1, "asked for once");
+}
+
+#[tokio::test]
 async fn a_service_that_repeats_itself_does_not_hold_us() {
     let same = json!({"files": [{"id": "fvt1", "name": "a", "labels": {"uploadfs_size": "1"}}], "nextPageToken": "t"});
     let fake = Fake::new(move |seen| match seen.lists() {

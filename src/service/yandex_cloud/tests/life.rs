@@ -101,6 +101,28 @@ async fn a_life_that_is_refused_is_taken_as_long_as_it_is_given() {
 }
 
 #[tokio::test]
+async fn a_life_that_is_counted_from_the_change_is_given_again() {
+    let (fake, clock) = at_day(40, |seen| match seen.method == "PATCH" {
+        true if seen.json()["expirationConfig"]["ttlDays"] != "60" => refuse(400, 3, "ttl_days: at most 60"),
+        true => {
+            let file = json!({"id": "fvt00000000000000001", "name": "a.txt", "createdAt": "2026-05-28T20:26:41Z",
+                "expirationConfig": {"ttlDays": "60"}, "expiresAt": "2099-01-01T00:00:00Z",
+                "labels": {"uploadfs_id": "u", "uploadfs_size": "10"}});
+            Act::Instead(fake::reply(200, &file))
+        }
+        false => Act::Usual,
+    })
+    .await;
+    refresh(&fake).await;
+    let asked = fake.seen(|seen| seen.method == "PATCH").len();
+    let node = fake.cloud.stat(&path("a.txt")).await.unwrap();
+    assert!(node.expires.unwrap() > epoch() + DAY * 1000);
+    clock.go_on(1);
+    refresh(&fake).await;
+    assert_eq!(fake.seen(|seen| seen.method == "PATCH").len(), asked + 1, "what is refused is known");
+}
+
+#[tokio::test]
 async fn a_file_that_is_gone_meanwhile_is_no_obstacle() {
     let (fake, _) = at_day(40, |seen| match seen.is("PATCH", "0001") {
         true => refuse(404, 5, "file not found"),
