@@ -141,6 +141,8 @@ struct Wiki {
     doubts: Doubts,
     /// Sessions of this process that have not become a file yet.
     begun: Recent<()>,
+    /// How often sessions of this process were asked to be attached.
+    asked: Recent<u32>,
     /// Which session has become which file, for those of late.
     made: Recent<String>,
 }
@@ -171,6 +173,7 @@ impl YandexWiki {
             empty_files: AtomicU8::new(EmptyFiles::Unknown as u8),
             doubts: Doubts::new(PACE),
             begun: Recent::default(),
+            asked: Recent::default(),
             made: Recent::default(),
         })))
     }
