@@ -13,7 +13,10 @@ use uploadfs::service::memory::{MemoryConfig, Names};
 use uploadfs::service::{Flow, NamedAt, NodeKind, Progress, Service, Sha1Digest, SizePolicy, Spec};
 
 use uploadfs::portal::onlyoffice::{Collation, Generation, Storage};
+use uploadfs::portal::yandex_cloud::ErrorShape;
+use uploadfs::service::yandex_cloud::Dialect;
 
+use crate::support::cloud;
 use crate::support::fixture::{Fixture, memory, small_parts, stacked};
 use crate::support::office;
 use crate::support::upload::{Upload, any, by_session, content, names, text, whole, whole_max};
@@ -87,6 +90,22 @@ conformance! {
     onlyoffice_in_an_object_store => office::fixture(Generation::G2, |settings| settings.storage = Storage::S3);
     onlyoffice_on_another_database => office::fixture(Generation::G3, |settings| settings.collation = Collation::Postgres);
     onlyoffice_in_its_layers => stacked(office::fixture(Generation::G3, |_| {}));
+    yandex_cloud => cloud::fixture(Dialect::Native, |_| {});
+    yandex_cloud_with_empty_files => cloud::fixture(Dialect::Native, |settings| settings.empty_files = true);
+    yandex_cloud_in_small_pages => cloud::fixture(Dialect::Native, |settings| {
+        settings.told_max = Some(3);
+        settings.print_empty_fields = true;
+        settings.idempotency = true;
+        settings.narrow_labels = true;
+    });
+    yandex_cloud_like_openai => cloud::fixture(Dialect::OpenAi, |_| {});
+    yandex_cloud_like_openai_otherwise => cloud::fixture(Dialect::OpenAi, |settings| {
+        settings.told_max = Some(3);
+        settings.openai_ranges = true;
+        settings.empty_files = true;
+        settings.openai_errors = ErrorShape::Flat;
+    });
+    yandex_cloud_in_its_layers => stacked(cloud::fixture(Dialect::Native, |_| {}));
     memory_in_its_layers => stacked(memory(small_parts(MemoryConfig::streamed_parallel())));
     memory_that_capitalises => memory(MemoryConfig {
         names: Names { capitalise: true, ..Names::default() },

@@ -3,13 +3,16 @@
 //! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
-//! mistaken there (`office_twins`), the servers that come along (`portal`, `portal_yandex_wiki`, `portal_yandex_cloud`), how
-//! the sources hang together (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! mistaken there (`office_twins`), cloud folders under faults (`cloud_faults`), mounted and used (`cloud_mount`), the
+//! servers that come along (`portal`, `portal_yandex_wiki`, `portal_yandex_cloud`), how the sources hang together (`tidy`),
+//! and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
 mod cli;
 mod close;
+mod cloud_faults;
+mod cloud_mount;
 mod conformance;
 mod daemon;
 mod demo;

@@ -77,17 +77,17 @@ impl Call {
         self
     }
 
-    /// With this header.
+    /// With what `change` adds to the request.
     #[must_use]
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Call {
-        self.request = self.request.header(name, value);
+    pub(super) fn with(mut self, change: impl FnOnce(Request) -> Request) -> Call {
+        self.request = change(self.request);
         self
     }
 
     /// With the name by which the service may recognise the same request again; of everything that is no question.
     #[must_use]
     pub(super) fn key(self, key: &str) -> Call {
-        self.header("idempotency-key", key)
+        self.with(|request| request.header("idempotency-key", key))
     }
 
     /// With this time for the answer to begin.

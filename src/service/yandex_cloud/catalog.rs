@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::answers::Stored;
 use super::names::{self, Place};
 use crate::path::RemotePath;
+use crate::service::twins;
 
 /// A listing is believed for so many times as long as it took.
 const BELIEF_FACTOR: u32 = 5;
@@ -318,7 +319,7 @@ impl State {
         if let Some(first) = self.by_path.get(path.as_str()).and_then(|twins| twins.first()) {
             return Some(Found::File(first.clone()));
         }
-        let file = self.files.get(names::id_in(path.name())?)?;
+        let file = self.files.get(twins::id_in(path.name())?)?;
         (self.shown(root, file).as_ref() == Some(path)).then(|| Found::File(file.clone()))
     }
 }

@@ -16,7 +16,7 @@ use super::calls::gone;
 use super::codes::Refusal;
 use super::{Cloud, Dialect};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::http::{Answer, Method};
+use crate::http::{Answer, Method, Request};
 
 /// Addresses and sizes that are remembered: more than a folder has files.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
@@ -104,12 +104,14 @@ impl Cloud {
     /// As [`Cloud::size_of`].
     pub(super) async fn measure(&self, op: &'static str, id: &str) -> Result<Measured> {
         // An address is signed for reading, not for asking: the first byte comes along.
-        let answer = self.fetch(op, id, &(0..1)).await?;
+        let mut answer = self.fetch(op, id, Some(&(0..1))).await?;
+        if answer.status() == 416 {
+            // There is no first byte, so there is nothing; which is worth a second look.
+            answer = self.fetch(op, id, None).await?;
+        }
         let size = match answer.status() {
             206 => answer.content_range().map(|(_, total)| total),
             200 => answer.header("content-length").and_then(|length| length.parse().ok()).filter(|_| !answer.is_html()),
-            // There is no first byte.
-            416 => answer.header("content-range").and_then(|range| range.strip_prefix("bytes */")?.parse().ok()),
             _ => return Err(self.not_fetched(op, id, answer).await),
         };
         let Some(size) = size else {
@@ -121,16 +123,18 @@ impl Cloud {
         Ok(Measured { size, md5 })
     }
 
-    /// Asks for bytes of a file; the answer as it came.
-    pub(super) async fn fetch(&self, op: &'static str, id: &str, range: &Range<u64>) -> Result<Answer> {
-        let span = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+    /// Asks for bytes of a file, or for all of them; the answer as it came.
+    pub(super) async fn fetch(&self, op: &'static str, id: &str, range: Option<&Range<u64>>) -> Result<Answer> {
+        let span = range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let spanned = |request: Request| match &span {
+            Some(span) => request.header("range", span),
+            None => request,
+        };
         if self.dialect() == Dialect::OpenAi {
-            let asked = || self.api.call(op, Method::Get, &[id, "content"]).header("range", &span);
+            let asked = || self.api.call(op, Method::Get, &[id, "content"]).with(spanned);
             let answer = self.api.send(asked).await?;
             return match answer.status() {
-                301..=303 | 307 | 308 => {
-                    self.guests.follow(op, &answer, |request| request.header("range", &span)).await
-                }
+                301..=303 | 307 | 308 => self.guests.follow(op, &answer, spanned).await,
                 _ => Ok(answer),
             };
         }
@@ -140,7 +144,7 @@ impl Cloud {
                 Some(url) => url,
                 None => self.new_link(op, id).await?,
             };
-            let answer = self.guests.get(op, at, |request| request.header("range", &span).secret_address()).await?;
+            let answer = self.guests.get(op, at, |request| spanned(request).secret_address()).await?;
             if answer.status() != 403 || is_new {
                 return Ok(answer);
             }

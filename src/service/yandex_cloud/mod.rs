@@ -8,7 +8,7 @@
 //! `codes.rs` the table of refusals, `credential.rs` what a token looks like. `names.rs` makes paths of names, `catalog.rs`
 //! remembers the folder; `entries.rs` and `moves.rs` look, make, rename and remove. `upload.rs` sends, `body.rs` is what is
 //! sent, `labels.rs` what it is marked with, `attempts.rs` what is remembered of it, `settle.rs` whether it arrived.
-//! `links.rs` finds the bytes, `read.rs` reads them. `lifetimes.rs` says how long files live, `refresh.rs` keeps them
+//! `links.rs` finds the bytes, `read.rs` reads them, `streams.rs` where there are no ranges. `lifetimes.rs` says how long files live, `refresh.rs` keeps them
 //! alive. `check.rs` is the report for people.
 //!
 //! **What the service cannot do.** No directories, no sizes and no checksums in the native dialect (our labels have them), no
@@ -32,6 +32,7 @@ mod names;
 mod read;
 mod refresh;
 mod settle;
+mod streams;
 mod upload;
 
 use std::ops::Range;
@@ -54,6 +55,7 @@ pub use self::lifetimes::{DEFAULT_DAYS, OPEN_AI_DAYS_MAX};
 use self::links::Links;
 pub use self::refresh::Refresh;
 use self::refresh::{Hopeless, Refresher};
+use self::streams::Streams;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Client, Cookies, Guests, Settings};
 use crate::path::RemotePath;
@@ -121,6 +123,7 @@ struct Cloud {
     /// One listing at a time.
     listing: Semaphore,
     links: Links,
+    streams: Streams,
     attempts: Attempts,
     doubts: Doubts,
     lifetimes: Lifetimes,
@@ -171,6 +174,7 @@ impl YandexCloud {
             catalog: Catalog::new(config.root),
             listing: Semaphore::new(1),
             links: Links::default(),
+            streams: Streams::default(),
             attempts: Attempts::default(),
             doubts: Doubts::new(PACE),
             lifetimes: Lifetimes::new(config.ttl_days, config.dialect),

@@ -2,10 +2,9 @@
 //! `/` in a name makes directories of it here. Pure.
 
 use crate::error::{Error, Kind, Result};
-use crate::path::{NAME_BYTES_MAX, RemotePath, is_entry_name};
+use crate::path::{RemotePath, is_entry_name};
+use crate::service::twins;
 
-/// What comes before the id in the name of a file that cannot be shown by its own.
-const BEFORE_ID: &str = " (id ";
 /// What a file without a name is called, before its id.
 const NAMELESS: &str = "unnamed";
 
@@ -43,26 +42,10 @@ pub(super) fn stored(root: &RemotePath, path: &RemotePath) -> String {
 
 /// A name that can be shown for a file that is not the newest of its name, or whose name is none: with its id.
 pub(super) fn with_id(name: &str, id: &str) -> String {
-    let last = name.trim_matches('/').rsplit('/').next().unwrap_or_default();
-    let plain: String = last.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
-    let plain = if plain.is_empty() { NAMELESS.to_owned() } else { plain };
-    let (stem, extension) = match plain.rfind('.') {
-        Some(dot) if dot > 0 && plain.len() - dot <= 20 => plain.split_at(dot),
-        _ => (plain.as_str(), ""),
-    };
-    let suffix = format!("{BEFORE_ID}{id}){extension}");
-    let mut stem = stem;
-    while !stem.is_empty() && stem.len() + suffix.len() > NAME_BYTES_MAX {
-        stem = &stem[..stem.char_indices().next_back().map_or(0, |(at, _)| at)];
+    match name.trim_matches('/').rsplit('/').next().unwrap_or_default() {
+        "" => twins::with_id(NAMELESS, id),
+        last => twins::with_id(last, id),
     }
-    format!("{stem}{suffix}")
-}
-
-/// The id in a name that was made by [`with_id`].
-pub(super) fn id_in(name: &str) -> Option<&str> {
-    let (_, rest) = name.rsplit_once(BEFORE_ID)?;
-    let (id, _) = rest.split_once(')')?;
-    (!id.is_empty()).then_some(id)
 }
 
 /// Whether a file of this path can be made.
@@ -138,10 +121,8 @@ mod tests {
             ("a\nb", "a_b (id fvt1)"),
         ] {
             assert_eq!(with_id(name, "fvt1"), shown, "{name:?}");
-            assert_eq!(id_in(shown), Some("fvt1"));
+            assert_eq!(twins::id_in(shown), Some("fvt1"));
         }
-        assert_eq!(id_in("report.pdf"), None);
-        assert_eq!(id_in("report (id ).pdf"), None);
     }
 
     #[test]
@@ -161,7 +142,7 @@ mod tests {
         fn whatever_the_service_has_can_be_shown(name in "\\PC{0,300}|[a-z/.]{0,20}", id in "[a-z0-9]{1,40}") {
             let shown = with_id(&name, &id);
             prop_assert!(is_entry_name(&shown), "{shown}");
-            prop_assert_eq!(id_in(&shown), Some(id.as_str()));
+            prop_assert_eq!(twins::id_in(&shown), Some(id.as_str()));
         }
 
         #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Cloud;
 use super::catalog::Found;
+use super::streams::Stream;
 use crate::error::{Error, Kind, Result};
 use crate::http::Rest;
 use crate::path::RemotePath;
@@ -34,9 +35,15 @@ impl Cloud {
 
     /// Bytes of the file `id`, which has `size` bytes.
     async fn read_range(&self, id: &str, size: u64, range: Range<u64>) -> Result<Bytes> {
-        let answer = self.fetch(OP, id, &range).await?;
         let len = usize::try_from(range.end - range.start)
             .map_err(|_| Error::new(Kind::Invalid, OP, "more bytes at once than memory can hold"))?;
+        if let Some(stream) = self.streams.take(id, range.start) {
+            match self.go_on(stream, range.clone(), size).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => tracing::debug!(%error, "an answer that was kept has ended; asking anew"),
+            }
+        }
+        let answer = self.fetch(OP, id, Some(&range)).await?;
         let other_size = |total: u64| {
             // Whatever a label says: this is what there is.
             self.links.note_size(id, total);
@@ -50,7 +57,9 @@ impl Cloud {
             },
             // The whole file, from a server that knows no ranges.
             200 => match answer.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
-                Some(total) if total == size => answer.bytes(range.start, len, Rest::Ignored).await,
+                Some(total) if total == size => {
+                    self.go_on(Stream { id: id.to_owned(), at: 0, answer }, range, size).await
+                }
                 Some(total) if !answer.is_html() => Err(other_size(total)),
                 None if range == (0..size) && !answer.is_html() => answer.bytes(0, len, Rest::Nothing).await,
                 _ => Err(Error::new(Kind::Protocol, OP, "the storage sends something else than the file")),
@@ -61,6 +70,17 @@ impl Cloud {
             },
             _ => Err(self.not_fetched(OP, id, answer).await),
         }
+    }
+
+    /// The bytes `range` of an answer that has the rest of a file of `size` bytes; what is behind them is kept.
+    async fn go_on(&self, mut stream: Stream, range: Range<u64>, size: u64) -> Result<Bytes> {
+        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let bytes = stream.answer.take(range.start - stream.at, len).await?;
+        stream.at = range.end;
+        if stream.at < size {
+            self.streams.keep(stream);
+        }
+        Ok(bytes)
     }
 
     /// The SHA-256 of a file of `size` bytes, as the storage gives it.

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use uploadfs::portal::onlyoffice::Generation;
 
 use super::DEADLINE;
-use super::site::{Before, Desk, Scene, Site, Size, write_into};
+use super::site::{Before, Scene, Site, Size, write_into};
+use crate::support::desk::Desk;
 use crate::support::office::{CHUNK, GENERATIONS};
 use crate::support::upload::text;
 

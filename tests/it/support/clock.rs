@@ -40,16 +40,17 @@ impl Line {
     async fn to(portal: &Portal) -> Line {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Seen::default()));
-        let (portal, line) = (portal.address(), Line { address, seen: seen.clone() });
+        let (service, storage) = (portal.address(), portal.storage_address());
+        let line = Line { address, seen: seen.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, portal, seen.clone()));
+                tokio::spawn(relay(client, (service, storage), seen.clone()));
             }
         });
         line
     }
 
-    /// The address of the portal through this line.
+    /// The address of the portal through this line; as a proxy, it leads to its storage, too.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -79,10 +80,18 @@ impl Drop for Waiting {
     }
 }
 
-/// Carries bytes until one side ends, and lets the other side end in the same way.
-async fn relay(mut client: TcpStream, portal: SocketAddr, seen: Arc<Seen>) {
+/// Carries bytes until one side ends, and lets the other side end in the same way. Where they go tells the first request:
+/// one that is meant for a proxy names the storage.
+async fn relay(mut client: TcpStream, (service, storage): (SocketAddr, SocketAddr), seen: Arc<Seen>) {
     let mut waiting = Waiting { seen, is_waiting: false };
-    let Ok(mut server) = TcpStream::connect(portal).await else { return };
+    let mut first = vec![0; 16 << 10];
+    let Ok(len @ 1..) = client.read(&mut first).await else { return };
+    waiting.set(true);
+    let line = String::from_utf8_lossy(first[..len].split(|byte| *byte == b'\n').next().unwrap_or_default());
+    let there = if line.contains(&format!(" http://{storage}/")) { storage } else { service };
+    let Ok(mut server) = TcpStream::connect(there).await else { return };
+    // As below.
+    let _ = server.write_all(&first[..len]).await;
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
     }

@@ -25,32 +25,59 @@ pub(crate) struct Remote {
     pub(crate) password: String,
 }
 
+/// A remote as it is written down, and its token.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// Everything but the token.
+    pub(crate) lines: String,
+    pub(crate) token: Option<String>,
+}
+
 impl Daemon {
     /// Mounts a remote.
     #[track_caller]
     pub(crate) fn mount(remote: &Remote, arguments: &[&str]) -> Daemon {
-        let mut daemon = Daemon::start(remote, arguments);
+        Daemon::start(remote, arguments).mounted()
+    }
+
+    /// Mounts a remote that is written so.
+    #[track_caller]
+    pub(crate) fn mount_table(table: &Table, arguments: &[&str]) -> Daemon {
+        Daemon::start_in(home(), table, arguments).mounted()
+    }
+
+    /// Waits for the mount.
+    #[track_caller]
+    fn mounted(mut self) -> Daemon {
+        let daemon = &mut self;
         until("the mount", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(ended.is_none(), "{}", daemon.log());
             is_mounted(&daemon.dir())
         });
-        daemon
+        self
     }
 
     /// Starts the daemon without waiting for the mount.
     pub(crate) fn start(remote: &Remote, arguments: &[&str]) -> Daemon {
-        let home = tempfile::tempdir().unwrap();
-        for name in ["mnt", "local"] {
-            fs::create_dir(home.path().join(name)).unwrap();
-        }
-        let (config, password) = (home.path().join("config.toml"), home.path().join("password"));
+        let home = home();
+        let password = home.path().join("password");
         write_private(&password, &remote.password);
-        let table = format!(
-            "[remote]\nservice = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n",
+        let lines = format!(
+            "service = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n",
             remote.service, remote.url, remote.user, password
         );
-        fs::write(&config, table).unwrap();
+        Daemon::start_in(home, &Table { lines, token: None }, arguments)
+    }
+
+    fn start_in(home: TempDir, table: &Table, arguments: &[&str]) -> Daemon {
+        let config = home.path().join("config.toml");
+        let mut lines = format!("[remote]\n{}", table.lines);
+        if let Some(token) = &table.token {
+            write_private(&home.path().join("token"), token);
+            lines.push_str("token_file = \"token\"\n");
+        }
+        fs::write(&config, lines).unwrap();
         let log = File::create(home.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_uploadfs"))
             .args(["mount", "-v", "remote"])
@@ -143,6 +170,15 @@ impl Drop for Daemon {
             eprintln!("--- log of the daemon ---\n{}", self.log());
         }
     }
+}
+
+/// A directory with everything that a daemon needs.
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["mnt", "local"] {
+        fs::create_dir(home.path().join(name)).unwrap();
+    }
+    home
 }
 
 /// Whether something is mounted on `dir`. The directory itself is not asked: a dead mount would answer for it.

@@ -2,7 +2,9 @@
 //! real daemon, a proxy that fails as told, a bare HTTP client, a disk that is read up to a gate.
 
 pub(crate) mod clock;
+pub(crate) mod cloud;
 pub(crate) mod daemon;
+pub(crate) mod desk;
 pub(crate) mod fixture;
 pub(crate) mod mount;
 pub(crate) mod office;

@@ -86,6 +86,8 @@ pub(super) struct Kept {
     pub(super) bytes: Vec<u8>,
     pub(super) created: SystemTime,
     pub(super) ttl_days: u64,
+    /// When it is removed, where that is not counted from when it was made.
+    ends: Option<SystemTime>,
     pub(super) labels: Value,
     pub(super) mime: String,
 }
@@ -98,6 +100,8 @@ pub(super) struct State {
     pub(super) made: u64,
     /// ETags of the storage that are no checksums.
     pub(super) odd_etags: bool,
+    /// From when the life of a file is counted that is given another one; from when it was made where this is nothing.
+    pub(super) counts_from: Option<SystemTime>,
     /// Answered by the next requests with an address that has expired.
     pub(super) stale_links: u64,
     storage: String,
@@ -248,7 +252,7 @@ impl State {
         let id = format!("fvt{:017}", self.made);
         let created = epoch() + Duration::from_secs(self.made);
         let (name, bytes, mime) = (name.to_owned(), bytes.to_vec(), String::new());
-        self.files.push(Kept { id: id.clone(), name, bytes, created, ttl_days: 7, labels, mime });
+        self.files.push(Kept { id: id.clone(), name, bytes, created, ttl_days: 7, ends: None, labels, mime });
         id
     }
 
@@ -321,12 +325,14 @@ impl State {
     }
 
     fn patch(&mut self, id: &str, change: &Value) -> Reply {
+        let counts_from = self.counts_from;
         let Some(file) = self.get(id) else { return missing() };
         for path in change["updateMask"].as_str().unwrap().split(',') {
             match path {
                 "name" => file.name = change["name"].as_str().unwrap().to_owned(),
                 "expirationConfig.ttlDays" => {
                     file.ttl_days = change["expirationConfig"]["ttlDays"].as_str().unwrap().parse().unwrap();
+                    file.ends = counts_from.map(|moment| moment + Duration::from_secs(file.ttl_days * 86_400));
                 }
                 other => panic!("no such field: {other}"),
             }
@@ -374,7 +380,7 @@ fn native(file: &Kept) -> Value {
         "id": file.id, "folderId": "b1gtest", "name": file.name, "mimeType": file.mime,
         "createdAt": moment(file.created),
         "expirationConfig": {"expirationPolicy": "SINCE_LAST_ACTIVE", "ttlDays": file.ttl_days.to_string()},
-        "expiresAt": moment(file.created + Duration::from_secs(file.ttl_days * 86_400)),
+        "expiresAt": moment(file.ends.unwrap_or(file.created + Duration::from_secs(file.ttl_days * 86_400))),
         "labels": file.labels,
     })
 }
@@ -391,11 +397,13 @@ fn open_ai(file: &Kept) -> Value {
 fn part(bytes: &[u8], seen: &Seen, etag: &str) -> Reply {
     let span = seen.header("range").strip_prefix("bytes=").and_then(|span| span.split_once('-'));
     let reply = Response::builder().header("etag", format!("\"{etag}\""));
-    let Some((first, last)) = span else { return reply.status(200).body(bytes.to_vec().into()).unwrap() };
+    let Some((first, last)) = span else {
+        return reply.status(200).header("content-length", bytes.len()).body(bytes.to_vec().into()).unwrap();
+    };
     let (first, last) = (first.parse::<usize>().unwrap(), last.parse::<usize>().unwrap());
     if first >= bytes.len() {
-        let range = format!("bytes */{}", bytes.len());
-        return reply.status(416).header("content-range", range).body(Body::empty()).unwrap();
+        // As the storage says it: without the size.
+        return reply.status(416).body("<Error><Code>InvalidRange</Code></Error>".into()).unwrap();
     }
     let last = last.min(bytes.len() - 1);
     let range = format!("bytes {first}-{last}/{}", bytes.len());

@@ -102,24 +102,20 @@ async fn a_life_that_is_refused_is_taken_as_long_as_it_is_given() {
 
 #[tokio::test]
 async fn a_life_that_is_counted_from_the_change_is_given_again() {
-    let (fake, clock) = at_day(40, |seen| match seen.method == "PATCH" {
-        true if seen.json()["expirationConfig"]["ttlDays"] != "60" => refuse(400, 3, "ttl_days: at most 60"),
-        true => {
-            let file = json!({"id": "fvt00000000000000001", "name": "a.txt", "createdAt": "2026-05-28T20:26:41Z",
-                "expirationConfig": {"ttlDays": "60"}, "expiresAt": "2099-01-01T00:00:00Z",
-                "labels": {"uploadfs_id": "u", "uploadfs_size": "10"}});
-            Act::Instead(fake::reply(200, &file))
-        }
-        false => Act::Usual,
-    })
-    .await;
+    let (fake, _) =
+        at_day(40, |seen| match seen.method == "PATCH" && seen.json()["expirationConfig"]["ttlDays"] != "60" {
+            true => refuse(400, 3, "ttl_days must be at most 60"),
+            false => Act::Usual,
+        })
+        .await;
+    fake.state().counts_from = Some(epoch() + DAY * 40);
     refresh(&fake).await;
-    let asked = fake.seen(|seen| seen.method == "PATCH").len();
+    assert_eq!(lives(&fake), [60]);
     let node = fake.cloud.stat(&path("a.txt")).await.unwrap();
-    assert!(node.expires.unwrap() > epoch() + DAY * 1000);
-    clock.go_on(1);
+    assert_eq!(node.expires, Some(epoch() + DAY * 100));
+    let asked = fake.seen(|seen| seen.method == "PATCH").len();
     refresh(&fake).await;
-    assert_eq!(fake.seen(|seen| seen.method == "PATCH").len(), asked + 1, "what is refused is known");
+    assert_eq!(fake.seen(|seen| seen.method == "PATCH").len(), asked, "it has time enough");
 }
 
 #[tokio::test]

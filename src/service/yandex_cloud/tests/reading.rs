@@ -42,7 +42,11 @@ async fn a_storage_that_knows_no_ranges_is_read_all_the_same() {
     fake.have("a.txt", b"0123456789");
     let node = fake.cloud.stat(&path("a.txt")).await.unwrap();
     assert_eq!(node.size, 10);
-    assert_eq!(fake.cloud.read(&path("a.txt"), &node, 3..6).await.unwrap(), "345");
+    let before = fake.seen(|seen| seen.is_storage).len();
+    for (range, part) in [(3..6, "345"), (6..7, "6"), (8..10, "89"), (0..2, "01"), (2..10, "23456789")] {
+        assert_eq!(fake.cloud.read(&path("a.txt"), &node, range).await.unwrap(), part);
+    }
+    assert_eq!(fake.seen(|seen| seen.is_storage).len() - before, 2, "a reader that goes on needs no new answer");
 }
 
 #[tokio::test]
