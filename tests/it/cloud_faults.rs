@@ -88,10 +88,12 @@ impl Site {
         })
     }
 
-    /// Name and checksum of every file.
+    /// Name and checksum of every file, sorted.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.cloud.state().files.into_iter();
-        files.map(|file| (file.path.trim_start_matches('/').to_owned(), file.sha256)).collect()
+        let mut files: Vec<_> = files.map(|file| (file.path.trim_start_matches('/').to_owned(), file.sha256)).collect();
+        files.sort();
+        files
     }
 }
 
@@ -191,7 +193,8 @@ fn judge(case: &Case, site: &Site, told: &Result<()>) {
         Ok(()) => assert_eq!(files, done, "it was said to be done"),
         Err(error) => {
             // The old version goes last: who cannot remove it for as long as it lasts has both, the newer one in front.
-            let both = [before.clone(), done.clone()].concat();
+            let mut both = [before.clone(), done.clone()].concat();
+            both.sort();
             let may_be_both = case.deed == Deed::Overwrite && case.rule.times == 0 && files == both;
             assert!(files == before || files == done || may_be_both, "neither old nor new: {files:?}, told {error}");
         }

@@ -39,25 +39,33 @@ impl Cloud {
         }
     }
 
+    /// The file as it was meant, and only it; what is certainly not that is removed again.
     async fn settle(&self, path: &RemotePath, attempt: &Attempt, file: Stored) -> Result<Node> {
-        if file.name != attempt.name {
-            let name = crate::error::printable(&file.name).into_owned();
-            self.remove_quietly(&file.id).await;
-            let what = format!("the service stores the file as {name:?}");
-            return Err(Error::new(Kind::BadName, OP, what));
-        }
-        if let Err(error) = self.verify(attempt, &file).await {
-            if error.kind == Kind::Corrupt {
-                self.remove_quietly(&file.id).await;
+        if let Err(error) = self.confirm(path, attempt, &file).await {
+            if error.retry != Retry::Never {
+                return Err(error);
             }
-            return Err(error);
+            self.remove_quietly(&file.id).await;
+            return Err(match error.kind {
+                // What is missing is the new file: a program that writes one must not hear that there is none.
+                Kind::NotFound => error.kind(Kind::Conflict),
+                _ => error,
+            });
         }
-        self.remove_echoes(path, &file).await?;
-        self.remove_replaced(attempt, &file).await?;
         self.links.note_size(&file.id, attempt.size);
         let node = file.node(path.name(), attempt.size);
         self.catalog.there(file);
         Ok(node)
+    }
+
+    async fn confirm(&self, path: &RemotePath, attempt: &Attempt, file: &Stored) -> Result<()> {
+        if file.name != attempt.name {
+            let name = crate::error::printable(&file.name).into_owned();
+            return Err(Error::new(Kind::BadName, OP, format!("the service stores the file as {name:?}")));
+        }
+        self.verify(attempt, file).await?;
+        self.remove_echoes(path, file).await?;
+        self.remove_replaced(attempt, file).await
     }
 
     /// Whether the storage has what was sent.
@@ -69,7 +77,7 @@ impl Cloud {
         let (size, md5) = match told {
             Some(size) => (size, None),
             None => {
-                let measured = self.measure(OP, &file.id).await.map_err(not_final)?;
+                let measured = self.measure(OP, &file.id).await?;
                 (measured.size, measured.md5)
             }
         };
@@ -82,7 +90,7 @@ impl Cloud {
             return Ok(());
         }
         // An encrypted object may have an ETag that only looks like a checksum: its content decides.
-        if self.sha256_of(&file.id, size).await.map_err(not_final)? == digests.sha256 {
+        if self.sha256_of(&file.id, size).await? == digests.sha256 {
             self.etags_are_no_checksums();
             return Ok(());
         }
@@ -110,27 +118,20 @@ impl Cloud {
     /// The files that this one replaces are removed, if they still have its name.
     ///
     /// # Errors
-    /// What keeps one of them; then the new file is removed again, and the old one stays.
+    /// What keeps one of them: the old file stays then, and not the new one.
     async fn remove_replaced(&self, attempt: &Attempt, file: &Stored) -> Result<()> {
         for old in attempt.old.iter().filter(|old| **old != file.id) {
-            match self.by_id(OP, old).await {
-                Ok(Some(there)) if there.name == attempt.name => {}
-                Ok(Some(renamed)) => {
-                    self.catalog.there(renamed);
-                    continue;
+            match self.by_id(OP, old).await? {
+                Some(there) if there.name == attempt.name => {
+                    let removed = self.remove_if_there(old).await;
+                    removed.map_err(|error| match error.retry {
+                        Retry::Never => error.hint("the old version cannot be removed, so the new one was"),
+                        _ => error,
+                    })?;
                 }
-                Ok(None) => {
-                    self.forget(old);
-                    continue;
-                }
-                Err(error) => return Err(not_final(error)),
-            }
-            if let Err(error) = self.remove_if_there(old).await {
-                if error.retry == Retry::Never {
-                    self.remove_quietly(&file.id).await;
-                    return Err(error.hint("the old version cannot be removed, so the new one was"));
-                }
-                return Err(error);
+                // It is somebody else's business by now.
+                Some(renamed) => self.catalog.there(renamed),
+                None => self.forget(old),
             }
         }
         Ok(())
@@ -178,9 +179,4 @@ impl Cloud {
         let newest = files.into_iter().reduce(|a, b| if b.is_newer_than(&a) { b } else { a });
         Ok(newest.map(|file| file.as_ref().clone()))
     }
-}
-
-/// The file is there; that it cannot be looked at says nothing about it.
-fn not_final(error: Error) -> Error {
-    error.retry(Retry::AskFirst)
 }

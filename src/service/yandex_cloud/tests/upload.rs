@@ -209,6 +209,20 @@ async fn a_file_that_arrived_wrong_is_removed_and_the_old_one_stays() {
 }
 
 #[tokio::test]
+async fn a_file_that_can_never_be_looked_at_is_removed_and_the_old_one_stays() {
+    let fake = Fake::new(|seen| match seen.is_storage && seen.path.ends_with('2') {
+        true => Act::Instead(axum::http::Response::builder().status(403).body("blocked".into()).unwrap()),
+        false => Act::Usual,
+    })
+    .await;
+    put(&fake, "a.txt", &bytes(300)).await.unwrap();
+    let error = put(&fake, "a.txt", &bytes(200)).await.unwrap_err();
+    assert_eq!((error.kind, error.retry), (Kind::Denied, Retry::Never), "nobody waits for what does not change");
+    assert_eq!(content(&fake, "a.txt").await, bytes(300));
+    assert_eq!(fake.names(), ["a.txt"]);
+}
+
+#[tokio::test]
 async fn other_bytes_of_the_same_number_are_noticed() {
     let spoiled = Fake::new(|seen| match seen.is_storage {
         true => {
