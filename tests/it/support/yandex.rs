@@ -1,10 +1,13 @@
 //! Yandex Wikis for tests, and the client of the project on them. Each test has a wiki of its own, on a free port.
 
+use std::any::Any;
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -253,10 +256,27 @@ fn encoded(text: &str) -> String {
 pub(crate) async fn fixture(kind: OrganisationKind, change: impl FnOnce(&mut Settings)) -> Fixture {
     let mut config = small(kind);
     change(&mut config.settings);
-    let yandex = Arc::new(Yandex::of(config));
+    fixture_of(Arc::new(Yandex::of(config)), ())
+}
+
+fn fixture_of(yandex: Arc<Yandex>, guard: impl Any + Send + Sync) -> Fixture {
     let service: Arc<dyn Service> = yandex.client();
-    let mut fixture = Fixture::new(service, ());
+    let mut fixture = Fixture::new(service, guard);
     fixture.refused = vec![" ", "   "];
     fixture.watch(move || yandex.portal.violations().into_iter().map(|broken| format!("{broken:?}")).collect());
     fixture
+}
+
+/// The same on a wiki that looks for viruses, whose time goes by a thousand times as fast meanwhile.
+pub(crate) async fn checked_fixture() -> Fixture {
+    let yandex = Arc::new(Yandex::with(|settings| settings.check_s = 1));
+    let (stop, stopped) = mpsc::channel::<()>();
+    let clock = yandex.clone();
+    thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            clock.portal.advance(Duration::from_secs(1));
+        }
+    });
+    // With the fixture goes the sender, and with that the thread.
+    fixture_of(yandex, stop)
 }
