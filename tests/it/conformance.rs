@@ -196,7 +196,6 @@ async fn empty_files_where_there_are_empty_files(fixture: &Fixture) {
             assert!(!service.capability().empty_files, "{error}");
             assert!(!matches!(error.retry, Retry::Never), "without empty files it may be done: {error:?}");
             assert_missing(service, &path).await;
-            fixture.forgive();
         }
     }
 }

@@ -1,11 +1,7 @@
 //! Files of no bytes, of which nobody knows whether the wiki takes them, and how.
 
 use super::*;
-
-/// What the client has to try to find out: a size of nothing, an end without a part, an empty part.
-fn is_an_attempt(what: &str) -> bool {
-    ["file_size", "there are no parts", "an empty part"].iter().any(|words| what.contains(words))
-}
+use crate::support::yandex::is_an_attempt;
 
 #[tokio::test]
 async fn an_empty_file_is_made_in_the_way_the_wiki_takes() {
