@@ -21,8 +21,11 @@ pub mod memory;
 pub mod onlyoffice;
 pub mod operation;
 mod payload;
+mod recent;
 mod rejections;
 mod signer;
+mod twins;
+pub mod yandex_wiki;
 
 use std::ops::Range;
 use std::time::SystemTime;
