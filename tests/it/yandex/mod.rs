@@ -16,7 +16,6 @@ mod sessions;
 mod twins;
 mod uploads;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +25,7 @@ use uploadfs::error::{Error, Kind, Result, Retry};
 use uploadfs::path::RemotePath;
 use uploadfs::portal::faults::{Fault, How, Injection, Rule, When};
 use uploadfs::portal::yandex_wiki::{
-    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, OrganisationKind, ROOT_SLUG, SizeCheck, SlugRule, Step, UrlNames,
+    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, OrganisationKind, ROOT_SLUG, SlugRule, Step, UrlNames,
     Verdict,
 };
 use uploadfs::service::yandex_wiki::{Organisation, YandexWiki, YandexWikiConfig};

@@ -103,7 +103,7 @@ async fn an_end_whose_answer_is_lost_is_looked_at() {
             let mut told = upload.finish(&bytes).await;
             // As an upload does: after a doubt it asks, and does what it is told.
             for _ in 0..10 {
-                match told {
+                match &told {
                     Ok(_) => break,
                     Err(error) => assert!(error.in_doubt(), "{kind} {when:?}: {error}"),
                 }
