@@ -25,6 +25,7 @@ mod recent;
 mod rejections;
 mod signer;
 mod twins;
+pub mod yandex_cloud;
 pub mod yandex_wiki;
 
 use std::ops::Range;
