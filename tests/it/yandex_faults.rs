@@ -13,7 +13,7 @@ use std::time::Duration;
 use uploadfs::portal::faults::{Fault, How, Injection, Rule, When};
 
 use self::expect::{Told, orphans_max, told};
-use self::site::{Scene, Site, each};
+use self::site::{Old, Scene, Site, each};
 use crate::support::upload::text;
 
 /// A close waits so long, as in a mount that nobody configured.
@@ -90,7 +90,9 @@ fn run(case: &Case) {
     site.run(DEADLINE, async |desk| {
         site.yandex.portal.add_fault(case.rule.clone());
         let told = desk.write(&new).await;
-        let kept = site.judge(&site.untouched(), &new, &told);
+        let is_kept_from_going = case.rule.kind == "delete_attachment" && case.rule.times == 0;
+        let old = if is_kept_from_going { Old::MayStay } else { Old::Goes };
+        let kept = site.judge_with(&site.untouched(), &new, &told, old);
         case.told.check(&told);
         site.yandex.portal.clear_faults();
         site.renew();

@@ -5,8 +5,7 @@ use std::fs;
 
 use serde_json::json;
 use uploadfs::portal::yandex_wiki::{
-    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, Settings,
-    YandexWikiConfig,
+    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, Settings, YandexWikiConfig,
 };
 
 use super::support::daemon::{Daemon, Section};
@@ -188,7 +187,8 @@ fn names_are_the_wikis_and_never_silently_others() {
 
 #[test]
 fn an_empty_file_is_on_the_wiki_or_stays_until_it_has_bytes() {
-    for (empty_files, there) in [(EmptyFiles::Refused, false), (EmptyFiles::NoPart, true), (EmptyFiles::OnePart, true)] {
+    for (empty_files, there) in [(EmptyFiles::Refused, false), (EmptyFiles::NoPart, true), (EmptyFiles::OnePart, true)]
+    {
         let yandex = wiki(|settings| settings.empty_files = empty_files);
         let daemon = mount(&yandex);
         daemon.sh("touch empty.txt other.txt; stat -c %s empty.txt; ls").ok();

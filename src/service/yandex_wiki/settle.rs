@@ -30,10 +30,14 @@ impl Wiki {
         let Some((token, receipts)) = session else { return Ok(Progress::Gone) };
         let open = read(token)?;
         let status = self.session(&open.id).await?.map(|session| session.status());
+        if status == Some(Status::Finished) {
+            self.ended.put(&open.id, ());
+        }
         match status {
             Some(Status::Open) => return Ok(Progress::Holds(receipts.to_vec())),
             // Only the answer to the end of the parts was lost: nothing has been attached.
             Some(Status::Finished) if self.is_unattached(&open) => return Ok(Progress::Holds(all_parts(&open))),
+            None if self.is_unattached(&open) => return Ok(Progress::Gone),
             Some(Status::Gone) => return Ok(Progress::Gone),
             Some(Status::Finished | Status::Used) | None => {}
         }
@@ -54,14 +58,21 @@ impl Wiki {
 
     /// The file that `open` has become, if it has. A second one of the same session is removed.
     pub(super) async fn look(&self, open: &Open) -> Result<Option<Node>> {
-        let mut made = self.made_by(open).await?;
+        let mut made = Vec::new();
+        for file in self.made_by(open).await? {
+            // Of another size it is somebody else's, and none of our business.
+            let size = self.exact_size(OP, &open.page, &file).await?;
+            if size.is_none_or(|size| size == open.size) {
+                made.push((file, size));
+            }
+        }
         if made.is_empty() {
             return Ok(None);
         }
-        let kept = made.remove(0);
+        let (kept, _) = made.remove(0);
         let node = self.accept(open, kept).await?;
-        for echo in made {
-            if self.exact_size(OP, &open.page, &echo).await? == Some(open.size) {
+        for (echo, size) in made {
+            if size == Some(open.size) {
                 tracing::info!(name = open.name, "the wiki has attached the file twice; removing the second");
                 self.delete_file(OP, &open.page, &echo.id).await?;
             }

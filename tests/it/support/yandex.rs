@@ -138,8 +138,7 @@ impl Yandex {
 
     /// What is attached to the mounted page and those below it: paths from there and sizes, sorted.
     pub(crate) fn files(&self) -> Vec<(String, u64)> {
-        let here =
-            |file: &FileState| Some((file.path.strip_prefix(&format!("/{ROOT_SLUG}/"))?.to_owned(), file.bytes));
+        let here = |file: &FileState| Some((file.path.strip_prefix(&format!("/{ROOT_SLUG}/"))?.to_owned(), file.bytes));
         let mut files: Vec<(String, u64)> = self.state().files.iter().filter_map(here).collect();
         files.sort();
         files

@@ -25,8 +25,7 @@ use uploadfs::error::{Error, Kind, Result, Retry};
 use uploadfs::path::RemotePath;
 use uploadfs::portal::faults::{Fault, How, Injection, Rule, When};
 use uploadfs::portal::yandex_wiki::{
-    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, OrganisationKind, ROOT_SLUG, SlugRule, Step, UrlNames,
-    Verdict,
+    Account, EmptyFiles, IAM_TOKEN, OAUTH_TOKEN, OrganisationKind, ROOT_SLUG, SlugRule, Step, UrlNames, Verdict,
 };
 use uploadfs::service::yandex_wiki::{Organisation, YandexWiki, YandexWikiConfig};
 use uploadfs::service::{Flow, Node, NodeKind, Progress, Service, SizePolicy, Spec};

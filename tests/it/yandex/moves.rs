@@ -21,7 +21,8 @@ async fn a_file_is_the_same_file_under_another_name() {
             let (client, bytes) = (yandex.client(), text(size, 1));
             client.mkdir(&path("d")).await.unwrap();
             put(&client, "a.bin", &bytes).await;
-            for (from, to) in [("a.bin", "b"), ("b", "d/Отчёт 1.bin"), ("d/Отчёт 1.bin", "d/b.bin"), ("d/b.bin", "c")] {
+            for (from, to) in [("a.bin", "b"), ("b", "d/Отчёт 1.bin"), ("d/Отчёт 1.bin", "d/b.bin"), ("d/b.bin", "c")]
+            {
                 let node = rename(&yandex.client(), from, to).await.unwrap();
                 assert_eq!((node.name.as_str(), node.size), (path(to).name(), size as u64));
                 assert_eq!(errno(fresh(&yandex, from).await), libc::ENOENT, "{from}");

@@ -77,10 +77,10 @@ async fn an_old_file_that_is_gone_already_is_no_failure() {
     let yandex = Yandex::small();
     let (client, browser) = (yandex.client(), yandex.browser());
     let old = put(&client, "a.bin", &text(10, 1)).await;
-    let id: u64 = browser.call("GET", &format!("pages/{}/attachments", browser.page("")), &json!({}))["results"][0]
-        ["id"]
-        .as_u64()
-        .unwrap();
+    let id: u64 =
+        browser.call("GET", &format!("pages/{}/attachments", browser.page("")), &json!({}))["results"][0]["id"]
+            .as_u64()
+            .unwrap();
     let new = text(P + 3, 3);
     let mut upload = Upload::begin(&*client, &path("a.bin"), &new).await.unwrap();
     upload.spec.replaces = Some(old);

@@ -137,9 +137,11 @@ async fn what_is_no_file_is_never_content() {
 
 #[tokio::test]
 async fn a_download_that_is_cut_is_not_a_short_file() {
-    for (changes, kind) in
-        [(json!({}), "download"), (json!({"ranges": true}), "download"), (json!({"download_redirects": true}), "stored")]
-    {
+    for (changes, kind) in [
+        (json!({}), "download"),
+        (json!({"ranges": true}), "download"),
+        (json!({"download_redirects": true}), "stored"),
+    ] {
         for at in [0, 1, 5000] {
             let (yandex, bytes) = with_file(changes.clone()).await;
             let client = yandex.client();

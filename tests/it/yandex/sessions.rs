@@ -126,21 +126,21 @@ async fn an_end_whose_answer_is_lost_is_looked_at() {
 async fn what_others_attach_meanwhile_is_not_taken_for_it() {
     let yandex = Yandex::small();
     let (client, browser) = (yandex.client(), yandex.browser());
-    let (bytes, foreign) = (text(2 * P, 1), text(2 * P, 2));
+    let (bytes, foreign) = (text(2 * P, 1), text(2 * P - 1, 2));
     let name = path("a.bin");
     let mut upload = Upload::begin(&*client, &name, &bytes).await.unwrap();
     while upload.put_next().await.unwrap() {}
     yandex.portal.add_fault(Rule::once("attach", lost(When::Before)));
     assert!(upload.finish(&bytes).await.unwrap_err().in_doubt());
-    // Of the same name and size, a moment later.
-    browser.attach(browser.page(""), "a.bin", &foreign);
+    // Of the same name, by the same user, a moment later, and of the same size as far as a listing tells.
+    let id = browser.attach(browser.page(""), "a.bin", &foreign);
     let node = match probed(&upload).await {
         Progress::Finished(node) => node,
         _ => upload.finish(&bytes).await.unwrap(),
     };
     let read = client.read(&name, &node, 0..node.size).await.unwrap();
     assert_eq!(read, bytes);
-    assert_eq!(yandex.files().len(), 2, "somebody else's is left alone");
+    assert_eq!(fresh(&yandex, &format!("a (id {id}).bin")).await.unwrap(), foreign, "it is left alone");
     yandex.assert_clean();
 }
 

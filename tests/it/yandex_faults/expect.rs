@@ -20,7 +20,8 @@ pub(super) fn told(rule: &Rule) -> Option<Told> {
         }
         Fault::Inject { what: Injection::Locked } => match kind {
             "attach" => Some(Told::Errno(&[libc::EBUSY])),
-            "delete_attachment" => Some(Told::Either(&[libc::EBUSY])),
+            "delete_attachment" if lasts => Some(Told::Errno(&[libc::EBUSY])),
+            "delete_attachment" => Some(Told::Success),
             _ => None,
         },
         Fault::Inject { what: Injection::LostSession } => match kind {
