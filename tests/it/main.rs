@@ -3,7 +3,8 @@
 //! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
-//! mistaken there (`office_twins`), the servers that come along (`portal`, `portal_yandex_wiki`), how the sources hang
+//! mistaken there (`office_twins`), Yandex Wikis call by call (`yandex`), under faults (`yandex_faults`), mounted and used
+//! (`yandex_mount`), the servers that come along (`portal`, `portal_yandex_wiki`), how the sources hang
 //! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
@@ -36,3 +37,6 @@ mod wiki_errors;
 mod wiki_faults;
 mod wiki_mount;
 mod wiki_variants;
+mod yandex;
+mod yandex_faults;
+mod yandex_mount;

@@ -20,7 +20,7 @@ use url::Url;
 use super::Wiki;
 use super::answers::{AttachmentDto, Check};
 use super::slugs::percent_decoded;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Answer, Method, Request, Rest};
 use crate::path::RemotePath;
 use crate::service::Node;
@@ -184,7 +184,7 @@ impl Wiki {
                 self.keep(stream, file.size);
                 Ok(bytes)
             }
-            Got::Not(answer) => Err(self.not_read(answer).await),
+            Got::Not(answer) => Err(self.not_read(file, answer).await),
         }
     }
 
@@ -279,12 +279,34 @@ impl Wiki {
         judge(answer, file, range).await
     }
 
-    async fn not_read(&self, answer: Answer) -> Error {
+    async fn not_read(&self, file: &FileRef, answer: Answer) -> Error {
+        if matches!(answer.status(), 403 | 409 | 423)
+            && let Some(error) = self.kept_back(file).await
+        {
+            return error;
+        }
         match answer.status() {
             // A picture stands for it, or it was moved to where we may not look.
             404 | 410 => Error::new(Kind::NotFound, OP, "the file is not there any more, or may not be downloaded"),
             416 => Error::new(Kind::Conflict, OP, "the file is shorter by now"),
             _ => self.api.refusal(answer).await.into_error(OP),
+        }
+    }
+
+    /// Why the antivirus does not let a file out, if that is why.
+    async fn kept_back(&self, file: &FileRef) -> Option<Error> {
+        let files = self.ask_files(OP, &file.page).await.ok()?;
+        let found = files.into_iter().find(|other| other.id == file.file)?;
+        match found.check() {
+            Check::Good => None,
+            Check::Pending => {
+                let error = Error::new(Kind::Busy, OP, "the wiki's antivirus is still looking at the file");
+                Some(error.retry(Retry::After(Duration::ZERO)))
+            }
+            Check::Bad => {
+                let what = format!("the wiki's antivirus does not let the file through: {}", found.verdict());
+                Some(Error::new(Kind::Refused, OP, what))
+            }
         }
     }
 

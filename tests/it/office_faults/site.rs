@@ -1,38 +1,21 @@
-//! What the tests of faults share: a portal, a program that writes a file through the whole stack of a mount but the
-//! kernel's part, what the portal itself has afterwards, and cases that run on all processors.
+//! What the tests of faults share: a portal, programs that use a mount of it, and what the portal itself has afterwards.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
-use uploadfs::cache::{Cache, CacheConfig};
 use uploadfs::error::Result;
-use uploadfs::file::{File, Files, FilesConfig, OpenMode};
-use uploadfs::path::RemotePath;
 use uploadfs::portal::onlyoffice::Generation;
-use uploadfs::service::layer::stack;
-use uploadfs::service::{Node, Service};
-use uploadfs::upload::Uploads;
 
 use crate::support::clock::turned;
-use crate::support::office::{CHUNK, Office, quick_folder};
+pub(super) use crate::support::desk::{Desk, each, write_into};
+use crate::support::desk::{NAME, path, sha256};
+use crate::support::office::{CHUNK, Office};
 use crate::support::upload::{any, text};
 
-/// The file that all of them write.
-pub(super) const NAME: &str = "report.txt";
-/// So many cases run at once: they wait more than they work.
-const WIDTH: usize = 8;
 /// The size of a file in 3.4 chunks, in bytes.
 const LARGE: usize = (34 * CHUNK / 10) as usize;
 /// The size of a file below a chunk, in bytes.
 const SMALL: usize = (CHUNK * 6 / 10) as usize;
-
-/// So much is written at once, in bytes: nothing that chunks begin or end with.
-const PIECE: usize = 3000;
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +106,7 @@ impl Site {
         turned(&self.office.portal, async |line| {
             let desk = Desk::new(self.office.client_through(line), deadline);
             let done = work(&desk).await;
-            desk.uploads.drained().await;
+            desk.drained().await;
             done
         })
     }
@@ -178,112 +161,4 @@ impl Site {
         };
         Kept { sha256: sha256(bytes), versions }
     }
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where the file is, for the client.
-pub(super) fn path() -> RemotePath {
-    RemotePath::parse(NAME).unwrap()
-}
-
-/// A mount without a kernel: the service in its layers, the cache, and open files above them.
-pub(super) struct Desk {
-    pub(super) service: Arc<dyn Service>,
-    uploads: Arc<Uploads>,
-    files: Arc<Files>,
-    file: Mutex<Option<Arc<File>>>,
-    _spool: TempDir,
-}
-
-impl Desk {
-    fn new(service: Arc<dyn Service>, close_deadline: Duration) -> Desk {
-        let spool = quick_folder();
-        let config = CacheConfig {
-            memory_bytes: 1 << 20,
-            chunk_bytes: 4096,
-            spool_dir: spool.path().join("spool"),
-            spool_bytes_max: 0,
-        };
-        let cache = Cache::open(config).unwrap();
-        let service = stack(service);
-        let uploads = Uploads::new(service.clone(), tokio::runtime::Handle::current());
-        let files = Files::new(uploads.clone(), cache, FilesConfig { close_deadline, size_promise: true });
-        Desk { service, uploads, files, file: Mutex::default(), _spool: spool }
-    }
-
-    /// The file as a directory hands it out: looked up, or asked for whether it may be made.
-    async fn file(&self) -> Result<Arc<File>> {
-        if let Some(file) = &*self.file.lock().unwrap() {
-            return Ok(file.clone());
-        }
-        let node: Option<Node> = match self.service.stat(&path()).await {
-            Ok(node) => Some(node),
-            Err(error) if error.errno() == libc::ENOENT => None,
-            Err(error) => return Err(error),
-        };
-        self.service.admit(&path()).await?;
-        let file = self.files.file(1, path(), node);
-        *self.file.lock().unwrap() = Some(file.clone());
-        Ok(file)
-    }
-
-    /// What `cp` does: looks the file up, opens it, writes it anew, closes it.
-    ///
-    /// # Errors
-    /// What the first of these that fails says; of the close, if none.
-    pub(super) async fn write(&self, bytes: &Bytes) -> Result<()> {
-        self.write_with(async |file| write_into(file, bytes, 0).await).await
-    }
-
-    /// The same with other writes than those of the bytes in order.
-    ///
-    /// # Errors
-    /// As [`Desk::write`].
-    pub(super) async fn write_with(&self, write: impl AsyncFnOnce(&Arc<File>) -> Result<()>) -> Result<()> {
-        let thread = std::process::id();
-        let file = self.file().await?;
-        let handle = Arc::new(file.open(thread, OpenMode { read: false, write: true, truncate: true }).await?);
-        let written = write(&file).await;
-        let answer = match file.flush_now(&handle) {
-            Some(answer) => answer,
-            None => file.flush(thread).await,
-        };
-        file.release(handle).await;
-        written.and(answer)
-    }
-}
-
-/// Writes `bytes` from `at` on, in pieces.
-pub(super) async fn write_into(file: &Arc<File>, bytes: &[u8], mut at: u64) -> Result<()> {
-    let thread = std::process::id();
-    for piece in bytes.chunks(PIECE) {
-        let taken = file.write_now(thread, Some(at), piece)?;
-        if taken < piece.len() {
-            let rest = Bytes::copy_from_slice(&piece[taken..]);
-            file.write_rest(thread, Some(at + taken as u64), rest).await?;
-        }
-        at += piece.len() as u64;
-    }
-    Ok(())
-}
-
-/// Runs all cases, some at once, and then says which failed.
-pub(super) fn each<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync, describe: impl Fn(&T) -> String + Sync) {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..WIDTH.min(cases.len()) {
-            scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if catch_unwind(AssertUnwindSafe(|| run(case))).is_err() {
-                        failed.lock().unwrap().push(describe(case));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }

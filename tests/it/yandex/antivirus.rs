@@ -1,0 +1,84 @@
+//! The antivirus of the wiki: it takes its time, lets a file through or not, and never costs what was there before.
+
+use super::*;
+
+/// How long it looks at a file.
+const CHECK: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_file_that_is_not_let_through_is_told_and_the_old_one_stays() {
+    for verdict in [Verdict::Infected, Verdict::Error] {
+        let yandex = Yandex::small();
+        let (client, old) = (yandex.client(), text(P + 1, 1));
+        put(&client, "a.bin", &old).await;
+        yandex.portal.set(&json!({"verdict": verdict})).unwrap();
+        for name in ["a.bin", "b.bin"] {
+            let error = any(&*client, &path(name), &text(2 * P, 2)).await.unwrap_err();
+            assert_eq!((error.errno(), error.retry), (libc::EIO, Retry::Never), "{verdict:?}: {error}");
+            assert!(error.to_string().contains("antivirus"), "{error}");
+        }
+        assert_eq!(yandex.files(), [("a.bin".to_owned(), old.len() as u64)], "{verdict:?}");
+        assert_eq!(content(&*client, &path("a.bin")).await.unwrap(), old);
+        assert_eq!(fresh(&yandex, "a.bin").await.unwrap(), old);
+        yandex.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_there_while_it_is_checked_and_read_after_that() {
+    let yandex = Yandex::with(|settings| settings.check_s = CHECK.as_secs());
+    let (client, bytes) = (yandex.client(), text(2 * P + 1, 1));
+    let node = put(&client, "a.bin", &bytes).await;
+    assert_eq!(node.size, bytes.len() as u64);
+    assert_eq!(client.stat(&path("a.bin")).await.unwrap(), node, "its size is known to who sent it");
+    let error = client.read(&path("a.bin"), &node, 0..10).await.unwrap_err();
+    assert_eq!(error.errno(), libc::EBUSY, "{error}");
+    assert!(matches!(error.retry, Retry::After(_)), "it comes by itself: {error:?}");
+    yandex.portal.advance(CHECK);
+    assert_eq!(content(&*client, &path("a.bin")).await.unwrap(), bytes);
+    assert_eq!(fresh(&yandex, "a.bin").await.unwrap(), bytes);
+    yandex.assert_clean();
+}
+
+#[tokio::test]
+async fn a_size_that_nobody_knows_yet_is_not_made_up_for_good() {
+    let yandex = Yandex::with(|settings| settings.check_s = CHECK.as_secs());
+    let browser = yandex.browser();
+    browser.attach(browser.page(""), "a.bin", &text(3000, 1));
+    let client = yandex.client();
+    // Whatever is shown meanwhile, there are no bytes of it.
+    if let Ok(node) = client.stat(&path("a.bin")).await
+        && node.size > 0
+    {
+        client.read(&path("a.bin"), &node, 0..node.size).await.expect_err("nobody gets it yet");
+    }
+    yandex.portal.advance(CHECK);
+    // A listing is believed for a moment only.
+    crate::support::program::until("the size", || {
+        let client = client.clone();
+        let size = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(client.stat(&path("a.bin"))).map(|node| node.size)
+        });
+        size.join().unwrap().is_ok_and(|size| size == 3000)
+    });
+    assert_eq!(content(&*client, &path("a.bin")).await.unwrap(), text(3000, 1));
+    yandex.assert_clean();
+}
+
+#[tokio::test]
+async fn a_foreign_file_with_a_virus_is_listed_and_not_read() {
+    let yandex = Yandex::with(|settings| settings.verdict = Verdict::Infected);
+    let (client, browser) = (yandex.client(), yandex.browser());
+    browser.attach(browser.page(""), "bad.bin", &text(3000, 1));
+    yandex.portal.set(&json!({"verdict": "ready"})).unwrap();
+    put(&client, "good.bin", &text(5, 1)).await;
+    assert_eq!(seen(&yandex, "").await, ["bad.bin", "good.bin"]);
+    let node = client.stat(&path("bad.bin")).await.unwrap();
+    for range in [0..1, 0..3000] {
+        client.read(&path("bad.bin"), &node, range).await.expect_err("nobody gets it");
+    }
+    remove(&client, "bad.bin").await.unwrap();
+    assert_eq!(seen(&yandex, "").await, ["good.bin"]);
+    yandex.assert_clean();
+}
