@@ -3,13 +3,14 @@
 //!
 //! # Layers
 //!
-//! A layer uses what stands above it in this table and nothing else. Everyone may use [`error`], [`path`] and
-//! [`ranges`]. `tests/it/tidy.rs` holds the table, and that only [`fs`] and [`mount`] know the library `fuser`, only
+//! A layer uses what stands above it in this table and nothing else. Everyone may use [`error`], [`path`],
+//! [`ranges`] and [`secret`]. `tests/it/tidy.rs` holds the table, and that only [`fs`] and [`mount`] know the library `fuser`, only
 //! [`http`] knows `reqwest`, and only its folder, [`config`], [`cli`] and [`mod@open`] know the name of a service.
 //!
 //! | layer                              | what it is                                            | uses                     |
 //! |------------------------------------|-------------------------------------------------------|--------------------------|
 //! | [`error`], [`path`], [`ranges`]    | kinds of failure and their errnos; names; sets of ranges |                       |
+//! | [`secret`]                         | secrets in files, and tokens that are renewed there   |                          |
 //! | [`http`]                           | requests to one origin; what silence and cuts mean    |                          |
 //! | [`service`]                        | the trait, its layers (trace, retry, limit), one folder per service | `http`     |
 //! | [`spool`]                          | the directory on local disk, and spill files in it    |                          |
@@ -102,6 +103,7 @@ pub mod open;
 pub mod path;
 pub mod portal;
 pub mod ranges;
+pub mod secret;
 pub mod service;
 pub mod spool;
 pub mod tree;

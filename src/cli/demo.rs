@@ -9,11 +9,10 @@ use anyhow::Context;
 use clap::Args;
 
 use super::portal::Spoken;
-use crate::config::{Environment, MountChoices, MountOptions, Place, Refusal, Remote, Sources};
+use crate::config::{Environment, MountChoices, MountOptions, Place, Refusal, Sources};
 use crate::error::printable;
 use crate::mount::{self, check_mount_point};
 use crate::open::open_service;
-use crate::portal::onlyoffice::{PASSWORD, USER};
 use crate::portal::{Arrival, Portal, PortalConfig};
 use crate::service::layer::stack;
 
@@ -28,7 +27,7 @@ pub(super) struct DemoArgs {
     /// The directory to mount on
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// What the portal speaks, as for `uploadfs portal`, as far as this build has a client for it
+    /// What the portal speaks, as for `uploadfs portal`
     #[arg(long, value_name = "SERVICE", default_value = "onlyoffice")]
     service: Spoken,
     /// The directory to keep files in, for one portal at a time [default: ~/.local/share/uploadfs/SERVICE]
@@ -45,12 +44,7 @@ pub(super) fn run(arguments: DemoArgs, sources: &Sources) -> anyhow::Result<()> 
     let options = MountOptions::resolve(NAME, &dir, MountChoices::default(), &sources.environment)?;
     let config = PortalConfig::new(&store, arguments.service.config());
     let portal = Portal::start(config).with_context(|| format!("no portal in {}", store.display()))?;
-    let remote = Remote {
-        url: Some(portal.url().parse()?),
-        user: Some(USER.to_owned()),
-        password: Some(PASSWORD.into()),
-        ..Remote::named(NAME, arguments.service.kind())
-    };
+    let remote = arguments.service.remote(NAME, portal.url().parse()?);
     let service = stack(open_service(&remote)?);
     let arrivals = portal.arrivals();
     let teller = std::thread::Builder::new().name("demo".into()).spawn(move || tell(&arrivals));

@@ -6,18 +6,21 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
 
-use crate::config::ServiceKind;
+use crate::config::{Remote, ServiceKind};
 use crate::portal::onlyoffice::{API_KEY, Generation, OnlyofficeConfig, PASSWORD, USER, Version};
 use crate::portal::yandex_cloud::{self, FOLDER, YandexCloudConfig};
 use crate::portal::yandex_wiki::{
     IAM_TOKEN, LOGIN, OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, YandexWikiConfig,
 };
 use crate::portal::{Portal, PortalConfig, ServiceConfig};
+use crate::secret::Token;
 
 /// The services, as they are typed.
 const SERVICES: &str =
@@ -100,6 +103,26 @@ impl Spoken {
             Spoken::Onlyoffice(version) => ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(version)),
             Spoken::YandexWiki(kind) => ServiceConfig::YandexWiki(YandexWikiConfig::new(kind)),
             Spoken::YandexCloud => ServiceConfig::YandexCloud(YandexCloudConfig::default()),
+        }
+    }
+
+    /// The portal at `url` as a remote, with its usual account.
+    pub(super) fn remote(self, name: &str, url: Url) -> Remote {
+        let token = |text: &str| Some(Arc::new(Token::fixed(text.into())));
+        let remote = Remote { url: Some(url), ..Remote::named(name, self.kind()) };
+        match self {
+            Spoken::Onlyoffice(_) => Remote { user: Some(USER.to_owned()), password: Some(PASSWORD.into()), ..remote },
+            Spoken::YandexWiki(kind) => {
+                let (organisation, folder) = (Some(ORGANISATION.to_owned()), Some(ROOT_SLUG.to_owned()));
+                let remote = Remote { token: token(OAUTH_TOKEN), folder, ..remote };
+                match kind {
+                    OrganisationKind::Yandex360 => Remote { org_id: organisation, ..remote },
+                    OrganisationKind::Cloud => Remote { cloud_org_id: organisation, ..remote },
+                }
+            }
+            Spoken::YandexCloud => {
+                Remote { token: token(yandex_cloud::API_KEY), folder: Some(FOLDER.to_owned()), ..remote }
+            }
         }
     }
 

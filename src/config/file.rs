@@ -23,12 +23,19 @@ struct Table {
     token_file: Option<Spanned<String>>,
     folder: Option<Spanned<String>>,
     chunk_size: Option<Spanned<String>>,
+    org_id: Option<Spanned<String>>,
+    cloud_org_id: Option<Spanned<String>>,
+    parallel: Option<Spanned<u32>>,
     ca_file: Option<Spanned<String>>,
     proxy: Option<Spanned<String>>,
     comment: Option<Spanned<String>>,
     text: Option<Spanned<String>>,
     tags: Option<Spanned<Vec<String>>>,
     maxlag: Option<Spanned<u32>>,
+    root: Option<Spanned<String>>,
+    dialect: Option<Spanned<String>>,
+    file_max: Option<Spanned<String>>,
+    ttl_days: Option<Spanned<u32>>,
     /// Known, so that whoever writes a secret into the file is told where it belongs.
     password: Option<Spanned<IgnoredAny>>,
     token: Option<Spanned<IgnoredAny>>,
@@ -96,6 +103,9 @@ fn settings(table: Table, place: &impl Fn(&Range<usize>) -> Place) -> Result<BTr
         ("token_file", table.token_file),
         ("folder", table.folder),
         ("chunk_size", table.chunk_size),
+        ("org_id", table.org_id),
+        ("cloud_org_id", table.cloud_org_id),
+        ("parallel", table.parallel.map(|count| Spanned::new(count.span(), count.get_ref().to_string()))),
         ("ca_file", table.ca_file),
         ("proxy", table.proxy),
         ("comment", table.comment),
@@ -103,6 +113,10 @@ fn settings(table: Table, place: &impl Fn(&Range<usize>) -> Place) -> Result<BTr
         // As a variable would say it.
         ("tags", table.tags.map(|tags| Spanned::new(tags.span(), tags.get_ref().join(",")))),
         ("maxlag", table.maxlag.map(|seconds| Spanned::new(seconds.span(), seconds.get_ref().to_string()))),
+        ("root", table.root),
+        ("dialect", table.dialect),
+        ("file_max", table.file_max),
+        ("ttl_days", table.ttl_days.map(|days| Spanned::new(days.span(), days.get_ref().to_string()))),
     ];
     let mut settings = BTreeMap::new();
     for (key, value) in written {

@@ -2,6 +2,7 @@
 //! included. Which services this build can open is not decided here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use url::Url;
@@ -11,6 +12,7 @@ use super::file::{Section, Setting};
 use super::refusal::{Place, Refusal};
 use super::secret;
 use super::units::parse_size;
+use crate::secret::Token;
 
 /// The kinds of service that a remote can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,14 @@ impl ServiceKind {
         match key {
             "service" => true,
             "comment" | "text" | "tags" | "maxlag" => self == ServiceKind::Mediawiki,
-            "folder" | "chunk_size" => self == ServiceKind::Onlyoffice,
+            "folder" => matches!(self, ServiceKind::Onlyoffice | ServiceKind::YandexWiki | ServiceKind::YandexCloud),
+            "chunk_size" => matches!(self, ServiceKind::Onlyoffice | ServiceKind::YandexWiki),
+            "org_id" | "cloud_org_id" | "parallel" => self == ServiceKind::YandexWiki,
+            "file_max" => matches!(self, ServiceKind::YandexWiki | ServiceKind::YandexCloud),
+            "root" | "dialect" | "ttl_days" => self == ServiceKind::YandexCloud,
+            "user" | "password_file" => {
+                !matches!(self, ServiceKind::Memory | ServiceKind::YandexWiki | ServiceKind::YandexCloud)
+            }
             _ => self != ServiceKind::Memory,
         }
     }
@@ -81,18 +90,25 @@ pub struct Remote {
     pub service: ServiceKind,
     /// Where the service was named, for complaints about it.
     pub place: Place,
-    /// Where the service is; there for every kind but the one in memory.
+    /// Where the service is; there for every kind but the one in memory and those that are in one place only.
     pub url: Option<Url>,
     /// The account.
     pub user: Option<String>,
     /// The account's password.
     pub password: Option<SecretString>,
-    /// A token instead of account and password.
-    pub token: Option<SecretString>,
-    /// The folder of the service that is mounted, where it has folders.
+    /// A token instead of account and password. Its file may be written anew while mounted.
+    pub token: Option<Arc<Token>>,
+    /// The folder of the service that is mounted, where it has folders: of Yandex Wiki the slug of a page, in the cloud the
+    /// id of a folder.
     pub folder: Option<String>,
-    /// The chunk size of a portal that does not tell it, in bytes.
+    /// The chunk size of a portal that does not tell it, or that of parts of a file, in bytes.
     pub chunk_size: Option<u64>,
+    /// The organisation in Yandex 360.
+    pub org_id: Option<String>,
+    /// The organisation in Yandex Cloud.
+    pub cloud_org_id: Option<String>,
+    /// Parts of one file under way at once.
+    pub parallel: Option<usize>,
     /// The authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy to go through; its address may hold a password.
@@ -105,6 +121,14 @@ pub struct Remote {
     pub tags: Vec<String>,
     /// The lag in seconds above which nothing is written to a wiki.
     pub maxlag: Option<i64>,
+    /// The directory below the folder that is mounted.
+    pub root: Option<String>,
+    /// In which words a service with several dialects is spoken to.
+    pub dialect: Option<String>,
+    /// The largest file, in bytes, where the service does not tell it.
+    pub file_max: Option<u64>,
+    /// How long files are to live, in days, on a service that removes them.
+    pub ttl_days: Option<u64>,
 }
 
 impl Remote {
@@ -124,16 +148,23 @@ impl Remote {
             place,
             url: settings.url()?,
             user: settings.text("user", "UPLOADFS_USER")?,
-            password: settings.secret(&PASSWORD)?,
-            token: settings.secret(&TOKEN)?,
+            password: settings.secret(&PASSWORD)?.map(|password| password.current()),
+            token: settings.secret(&TOKEN)?.map(Arc::new),
             folder: settings.text("folder", "UPLOADFS_FOLDER")?,
             chunk_size: settings.size("chunk_size", "UPLOADFS_CHUNK_SIZE")?,
+            org_id: settings.text("org_id", "UPLOADFS_ORG_ID")?,
+            cloud_org_id: settings.text("cloud_org_id", "UPLOADFS_CLOUD_ORG_ID")?,
+            parallel: settings.count("parallel", "UPLOADFS_PARALLEL")?,
             ca_file: settings.get("ca_file", "UPLOADFS_CA_FILE")?.map(|setting| settings.file(&setting)),
             proxy: settings.text("proxy", "UPLOADFS_PROXY")?.map(SecretString::from),
             comment: settings.text("comment", "UPLOADFS_COMMENT")?,
             text: settings.text("text", "UPLOADFS_TEXT")?,
             tags: settings.list("tags", "UPLOADFS_TAGS")?,
             maxlag: settings.seconds("maxlag", "UPLOADFS_MAXLAG")?,
+            root: settings.text("root", "UPLOADFS_ROOT")?,
+            dialect: settings.text("dialect", "UPLOADFS_DIALECT")?,
+            file_max: settings.size("file_max", "UPLOADFS_FILE_MAX")?,
+            ttl_days: settings.days("ttl_days", "UPLOADFS_TTL_DAYS")?,
         };
         remote.require(&settings)?;
         Ok(remote)
@@ -151,12 +182,19 @@ impl Remote {
             token: None,
             folder: None,
             chunk_size: None,
+            org_id: None,
+            cloud_org_id: None,
+            parallel: None,
             ca_file: None,
             proxy: None,
             comment: None,
             text: None,
             tags: Vec::new(),
             maxlag: None,
+            root: None,
+            dialect: None,
+            file_max: None,
+            ttl_days: None,
         }
     }
 
@@ -165,6 +203,20 @@ impl Remote {
         let signed_in = self.token.is_some() || (self.user.is_some() && self.password.is_some());
         match self.service {
             ServiceKind::Memory => Ok(()),
+            ServiceKind::YandexCloud if self.folder.is_none() => {
+                Err(settings.missing("folder", "folder = \"b1g...\", the id of the cloud folder"))
+            }
+            ServiceKind::YandexCloud if self.token.is_none() => {
+                Err(settings.missing("token_file", "token_file = \"/path/of/a/file\" (mode 0600) with an API key"))
+            }
+            ServiceKind::YandexCloud => Ok(()),
+            ServiceKind::YandexWiki if self.token.is_none() => {
+                Err(settings.missing("token_file", "token_file = \"/path/of/a/file\" (mode 0600) with an OAuth token"))
+            }
+            ServiceKind::YandexWiki if self.org_id.is_none() && self.cloud_org_id.is_none() => {
+                Err(settings.missing("org_id", "org_id = \"1234567\" (Yandex 360), or cloud_org_id = \"bpf...\""))
+            }
+            ServiceKind::YandexWiki => Ok(()),
             _ if self.url.is_none() => Err(settings.missing("url", "url = \"https://...\"")),
             ServiceKind::Onlyoffice if !signed_in && self.user.is_none() => {
                 Err(settings.missing("user", "user = \"me@example.org\" and password_file = \"/path\", or token_file"))
@@ -236,6 +288,22 @@ impl Settings<'_> {
         }
     }
 
+    fn days(&self, key: &'static str, variable: &'static str) -> Result<Option<u64>, Refusal> {
+        let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
+        match value.parse::<u32>() {
+            Ok(days) if days > 0 => Ok(Some(days.into())),
+            _ => Err(Refusal::new(place, format!("{key} is no number of days"), format!("write {key} = 60"))),
+        }
+    }
+
+    fn count(&self, key: &'static str, variable: &'static str) -> Result<Option<usize>, Refusal> {
+        let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
+        match value.parse::<u8>() {
+            Ok(count) if count > 0 => Ok(Some(count.into())),
+            _ => Err(Refusal::new(place, format!("{key} is no number from 1 to 255"), format!("write {key} = 4"))),
+        }
+    }
+
     fn size(&self, key: &'static str, variable: &'static str) -> Result<Option<u64>, Refusal> {
         let Some(Setting { value, place }) = self.get(key, variable)? else { return Ok(None) };
         match parse_size(&value) {
@@ -263,16 +331,16 @@ impl Settings<'_> {
 
     /// A secret: the variable that holds it, the file that a variable names, the file that the configuration names, or
     /// what systemd handed over.
-    fn secret(&self, names: &SecretNames) -> Result<Option<SecretString>, Refusal> {
+    fn secret(&self, names: &SecretNames) -> Result<Option<Token>, Refusal> {
         if let Some(text) = self.environment.text(names.variable)? {
             return secret::from_variable(names.variable, text).map(Some);
         }
         if let Some(setting) = self.get(names.key, names.file_variable)? {
-            return secret::from_file(&self.file(&setting), &setting.place).map(Some);
+            return secret::from_file(self.file(&setting), &setting.place).map(Some);
         }
         let credential = self.environment.path("CREDENTIALS_DIRECTORY").map(|folder| folder.join(names.credential));
         match credential.filter(|path| path.exists()) {
-            Some(path) => secret::from_credential(&path).map(Some),
+            Some(path) => secret::from_credential(path).map(Some),
             None => Ok(None),
         }
     }
@@ -384,6 +452,20 @@ mod tests {
                 "url says nothing to the service memory",
             ),
             ("[w]\nservice = \"s3\"\ntext = \"x\"\n".to_owned(), 3, "text says nothing to the service s3"),
+            ("[w]\nservice = \"yandex-cloud\"\nuser = \"x\"\n".to_owned(), 3, "user says nothing to the service"),
+            ("[w]\nservice = \"yandex-cloud\"\n".to_owned(), 1, "folder is missing; write folder = \"b1g"),
+            ("[w]\nservice = \"yandex-cloud\"\nfolder = \"b1g\"\n".to_owned(), 1, "token_file is missing"),
+            ("[w]\nservice = \"yandex-cloud\"\nttl_days = 0\n".to_owned(), 3, "ttl_days is no number of days"),
+            ("[w]\nservice = \"yandex-cloud\"\nfile_max = \"x\"\n".to_owned(), 3, "file_max is no size"),
+            ("[w]\nservice = \"yandex-wiki\"\n".to_owned(), 1, "token_file is missing"),
+            ("[w]\nservice = \"yandex-wiki\"\npassword_file = \"x\"\n".to_owned(), 3, "password_file says nothing"),
+            (
+                "[w]\nservice = \"yandex-wiki\"\ntoken_file = \"password\"\n".to_owned(),
+                1,
+                "org_id is missing; write org_id = \"1234567\" (Yandex 360), or cloud_org_id",
+            ),
+            ("[w]\nservice = \"yandex-wiki\"\nparallel = 0\n".to_owned(), 3, "parallel is no number from 1 to 255"),
+            (format!("{WIKI}dialect = \"native\"\n"), 5, "dialect says nothing to the service mediawiki"),
         ] {
             let text = refusal(&config);
             assert!(text.contains(&format!("config.toml:{line}: ")) && text.contains(about), "{config}: {text}");
@@ -420,7 +502,7 @@ mod tests {
     #[test]
     fn a_token_needs_no_account() {
         let config = "[w]\nservice = \"mediawiki\"\nurl = \"https://x/\"\ntoken_file = \"password\"\n";
-        assert_eq!(remote(&folder(config), &[]).unwrap().token.unwrap().expose_secret(), "geheim");
+        assert_eq!(remote(&folder(config), &[]).unwrap().token.unwrap().current().expose_secret(), "geheim");
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Extended attributes of a file: what is the matter with it. Read only, and not listed, so that `cp -a` does not carry
 //! them away.
 
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::file::Health;
 use crate::service::Node;
 
@@ -22,6 +27,7 @@ pub(super) fn value(name: &str, subject: &Subject) -> Option<String> {
     match name.strip_prefix(PREFIX)? {
         "state" => Some(state(subject).to_owned()),
         "url" => subject.node.as_ref()?.url.clone(),
+        "expires_at" => moment(subject.node.as_ref()?.expires?),
         "progress" => Some(progress(subject)),
         "error" => match &subject.health {
             Some(Health::Parked(error)) => Some(error.to_string()),
@@ -41,6 +47,13 @@ fn state(subject: &Subject) -> &'static str {
     }
 }
 
+/// As in RFC 3339, to the second, in UTC; nothing for a moment that no calendar has.
+fn moment(at: SystemTime) -> Option<String> {
+    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    let moment = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+    moment.format(&Rfc3339).ok()
+}
+
 /// `bytes the service has / bytes of the file`.
 fn progress(subject: &Subject) -> String {
     let sent = match &subject.health {
@@ -55,6 +68,15 @@ fn progress(subject: &Subject) -> String {
 mod tests {
     use super::*;
     use crate::error::{Error, Kind};
+
+    #[test]
+    fn a_moment_is_written_as_everywhere() {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_785_000_000_900);
+        assert_eq!(moment(at).as_deref(), Some("2026-07-25T17:20:00Z"));
+        assert_eq!(moment(SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1)), None);
+        let parked = subject(None);
+        assert_eq!(value("user.uploadfs.expires_at", &parked), None, "nothing is known of it");
+    }
 
     fn subject(health: Option<Health>) -> Subject {
         Subject { health, size: 10, node: None }

@@ -36,11 +36,13 @@ pub struct Answer {
     cut: Retry,
     give_up: Instant,
     received: u64,
+    /// What came and was not taken yet.
+    left: Bytes,
 }
 
 impl Answer {
     pub(super) fn new(inner: reqwest::Response, op: &'static str, origin: String, cut: Retry) -> Answer {
-        Answer { inner, op, origin, cut, give_up: Instant::now() + STALL_MAX, received: 0 }
+        Answer { inner, op, origin, cut, give_up: Instant::now() + STALL_MAX, received: 0, left: Bytes::new() }
     }
 
     /// The status code.
@@ -48,9 +50,9 @@ impl Answer {
         self.inner.status().as_u16()
     }
 
-    /// Where it comes from.
-    pub(super) fn url(&self) -> &Url {
-        self.inner.url()
+    /// Where it sends us on to, if it does.
+    pub fn place(&self) -> Option<Url> {
+        self.inner.url().join(self.header("location")?).ok()
     }
 
     /// A header, when it is there and is text.
@@ -126,6 +128,45 @@ impl Answer {
             return Err(self.failed(Kind::Corrupt, "fewer bytes than were asked for").retry(self.cut));
         }
         Ok(wanted.into())
+    }
+
+    /// The next `len` bytes of the body after `skip` more of them. What follows stays, for the next call of this; nothing
+    /// else may read the body then.
+    ///
+    /// # Errors
+    /// `Corrupt` when the body ends before that.
+    pub async fn take(&mut self, mut skip: u64, len: usize) -> Result<Bytes> {
+        let mut wanted = Vec::new();
+        loop {
+            let mut piece = match std::mem::take(&mut self.left) {
+                left if !left.is_empty() => left,
+                _ => match self.piece().await? {
+                    Some(piece) => piece,
+                    None => return Err(self.failed(Kind::Corrupt, "fewer bytes than were asked for").retry(self.cut)),
+                },
+            };
+            let unwanted = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            let _ = piece.split_to(unwanted);
+            skip -= unwanted as u64;
+            let taken = piece.split_to(piece.len().min(len - wanted.len()));
+            self.left = piece;
+            if wanted.is_empty() && taken.len() == len {
+                return Ok(taken);
+            }
+            wanted.extend_from_slice(&taken);
+            if skip == 0 && wanted.len() == len {
+                return Ok(wanted.into());
+            }
+        }
+    }
+
+    /// How many bytes the body has: it is read to its end, and dropped.
+    ///
+    /// # Errors
+    /// Whatever keeps it from ending.
+    pub async fn count(mut self) -> Result<u64> {
+        while self.piece().await?.is_some() {}
+        Ok(self.received)
     }
 
     async fn end(mut self, bytes: Bytes, rest: Rest) -> Result<Bytes> {

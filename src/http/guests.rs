@@ -40,8 +40,7 @@ impl Guests {
         answer: &Answer,
         with: impl FnOnce(Request) -> Request,
     ) -> Result<Answer> {
-        let place = answer.header("location").map(|place| answer.url().join(place));
-        let Some(Ok(url)) = place else {
+        let Some(url) = answer.place() else {
             return Err(Error::new(Kind::Protocol, op, "the server sends us on, and does not say where to"));
         };
         self.get(op, url, with).await

@@ -27,6 +27,8 @@ pub enum Method {
     Post,
     /// Stores something.
     Put,
+    /// Changes some of what is known of something.
+    Patch,
     /// Removes something.
     Delete,
 }
@@ -38,6 +40,7 @@ impl Method {
             Method::Head => reqwest::Method::HEAD,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         }
     }
@@ -195,7 +198,7 @@ impl Request {
     }
 
     fn into_inner(self, client: &reqwest::Client) -> reqwest::Result<reqwest::Request> {
-        let sends = matches!(self.method, Method::Post | Method::Put);
+        let sends = matches!(self.method, Method::Post | Method::Put | Method::Patch);
         let builder = client.request(self.method.of(), self.url).headers(self.headers);
         match self.body.content {
             // Not every server takes "nothing" for "no bytes".

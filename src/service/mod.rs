@@ -21,7 +21,12 @@ pub mod memory;
 pub mod onlyoffice;
 pub mod operation;
 mod payload;
+mod recent;
 mod rejections;
+mod signer;
+mod twins;
+pub mod yandex_cloud;
+pub mod yandex_wiki;
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -55,6 +60,8 @@ pub struct Node {
     pub url: Option<String>,
     /// SHA-1 of the content, where the service tells.
     pub sha1: Option<Sha1Digest>,
+    /// When the service removes the file by itself, where it does.
+    pub expires: Option<SystemTime>,
 }
 
 /// The kind of a [`Node`].

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Which layer may use which. Everyone may use `error`, `path` and `ranges`; `mount` and `cli` put things together.
-const USES: [(&str, &[&str]); 13] = [
+const USES: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("path", &[]),
     ("ranges", &[]),
+    ("secret", &[]),
     ("http", &[]),
     ("service", &["http"]),
     ("spool", &[]),
@@ -124,7 +125,7 @@ fn assert_none(complaints: &[String]) {
 
 #[test]
 fn layers_use_what_lies_below_them() {
-    let common = ["error", "path", "ranges"];
+    let common = ["error", "path", "ranges", "secret"];
     let mut complaints = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
         let Some(layer) = source.layer() else { continue };

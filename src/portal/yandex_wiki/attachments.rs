@@ -9,6 +9,7 @@ use super::session::{Session, Status};
 use super::sessions::Moment;
 use super::settings::{Repeated, Step, Verdict};
 use super::wiki::Wiki;
+use crate::portal::arrivals::Arrival;
 use crate::portal::store::Content;
 
 /// An attachment.
@@ -114,6 +115,14 @@ impl Wiki {
             |candidate: &str| self.attachments.values().any(|other| other.page == page && other.url_name == candidate);
         let url_name = names::url_name(&name, settings.url_names, is_taken);
         let previewed_at = names::mime(&name).starts_with("image/").then(|| after(now, settings.preview_s));
+        self.arrived.push(Arrival {
+            path: format!("/{}/{name}", self.pages.get(&page).map_or("", |page| page.slug.as_str())),
+            bytes: content.bytes(),
+            version: 1,
+            session: session.id.clone(),
+            chunks: content.0.len(),
+            took: (now - session.created_at).try_into().unwrap_or_default(),
+        });
         self.keep_attachment(Attachment {
             id,
             page,

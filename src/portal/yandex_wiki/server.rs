@@ -183,17 +183,19 @@ impl Server {
 
     /// Changes the memory, and waits until the disk has the change, too.
     pub(super) async fn change<T>(&self, work: impl FnOnce(&mut Wiki) -> T) -> io::Result<T> {
-        let (answer, receipt) = {
+        let (answer, arrived, receipt) = {
             let mut wiki = self.wiki();
             let answer = work(&mut wiki);
+            let arrived = std::mem::take(&mut wiki.arrived);
             let (changes, garbage) = wiki.journal.take();
             if changes.is_empty() && garbage.is_empty() {
                 return Ok(answer);
             }
             // Under the lock, so that the disk has the changes in the order of the memory.
-            (answer, self.core.store.submit(changes, garbage))
+            (answer, arrived, self.core.store.submit(changes, garbage))
         };
         receipt.await?;
+        self.core.arrivals.tell(arrived);
         Ok(answer)
     }
 

@@ -13,6 +13,7 @@ use super::attachments::Attachment;
 use super::operations::Operation;
 use super::pages::Page;
 use super::session::Session;
+use crate::portal::arrivals::Arrival;
 use crate::portal::journal::Journal;
 use crate::portal::store::Records;
 
@@ -40,6 +41,8 @@ pub(super) struct Wiki {
     pub(super) iam_tokens: BTreeMap<String, OffsetDateTime>,
     last_id: u64,
     pub(super) journal: Journal,
+    /// What arrived and was not told yet.
+    pub(super) arrived: Vec<Arrival>,
 }
 
 const PAGE_PREFIX: &str = "page/";

@@ -137,6 +137,7 @@ impl Image {
             id: self.url.clone(),
             url: (!self.descriptionurl.is_empty()).then(|| self.descriptionurl.clone()),
             sha1: self.digest(),
+            expires: None,
         })
     }
 }

@@ -189,5 +189,6 @@ fn root() -> Node {
         id: String::new(),
         url: None,
         sha1: None,
+        expires: None,
     }
 }

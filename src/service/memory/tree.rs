@@ -51,6 +51,7 @@ impl Entry {
             id: self.id.clone(),
             url: None,
             sha1,
+            expires: None,
         }
     }
 
@@ -263,6 +264,7 @@ fn root() -> Node {
         id: "root".to_owned(),
         url: None,
         sha1: None,
+        expires: None,
     }
 }
 

@@ -183,6 +183,7 @@ fn root_node(id: &Id) -> Node {
         id: id.as_str().to_owned(),
         url: None,
         sha1: None,
+        expires: None,
     }
 }
 

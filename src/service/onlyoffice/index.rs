@@ -111,6 +111,7 @@ impl Entry {
             id: self.id.as_str().to_owned(),
             url: self.url.clone(),
             sha1: None,
+            expires: None,
         }
     }
 

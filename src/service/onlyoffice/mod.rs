@@ -32,16 +32,13 @@ mod settle;
 mod site;
 mod upload;
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lru::LruCache;
 use secrecy::SecretString;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -57,6 +54,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::{Client, Cookies, Guests, Settings};
 use crate::path::RemotePath;
 use crate::service::doubts::{Doubts, Pace};
+use crate::service::recent::Recent;
 use crate::service::{
     Begun, Capability, Flow, NamedAt, Node, Page, Part, PartRules, Payload, Progress, Receipt, Service, SessionToken,
     SizePolicy, Spec,
@@ -65,8 +63,6 @@ use crate::service::{
 /// How long a portal may still be making a file of its chunks after its answer was lost: it copies them one by one. A
 /// moment for the smallest, because a person waits; a disk that copies 16 MiB/s for the others.
 const PACE: Pace = Pace { base: Duration::from_secs(2), per_mib: Duration::from_millis(60) };
-/// Uploads that are remembered, under way or made lately.
-const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// A portal and an account on it. Has no `Debug`: it holds secrets.
 pub struct OnlyofficeConfig {
@@ -102,9 +98,9 @@ pub struct Onlyoffice {
     guests: Guests,
     journals: Journals,
     doubts: Doubts,
-    wholes: Memory<Open>,
+    wholes: Recent<Open>,
     /// Which session made a file, for the files that were made lately.
-    accepted: Memory<String>,
+    accepted: Recent<String>,
     /// The largest file that was ever seen here, in bytes.
     seen: AtomicU64,
 }
@@ -138,8 +134,8 @@ impl Onlyoffice {
             guests,
             journals: Journals::default(),
             doubts: Doubts::new(PACE),
-            wholes: Memory::default(),
-            accepted: Memory::default(),
+            wholes: Recent::default(),
+            accepted: Recent::default(),
             seen: AtomicU64::new(0),
         })
     }
@@ -178,33 +174,6 @@ impl Onlyoffice {
     /// Whether a file of so many bytes, or a larger one, has been on the portal.
     fn has_seen(&self, bytes: u64) -> bool {
         self.seen.load(Ordering::Relaxed) >= bytes
-    }
-}
-
-/// Values by name; the oldest are forgotten first.
-struct Memory<T>(Mutex<LruCache<String, T>>);
-
-impl<T> Default for Memory<T> {
-    fn default() -> Self {
-        Memory(Mutex::new(LruCache::new(REMEMBERED_MAX)))
-    }
-}
-
-impl<T: Clone> Memory<T> {
-    fn values(&self) -> MutexGuard<'_, LruCache<String, T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, name: &str, value: T) {
-        self.values().put(name.to_owned(), value);
-    }
-
-    fn get(&self, name: &str) -> Option<T> {
-        self.values().get(name).cloned()
-    }
-
-    fn take(&self, name: &str) {
-        self.values().pop(name);
     }
 }
 

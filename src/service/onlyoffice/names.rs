@@ -9,7 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::error::{Error, Kind, Result};
-use crate::path::{NAME_BYTES_MAX, is_entry_name};
+use crate::path::is_entry_name;
+use crate::service::twins;
 
 /// The longest title of an upload, in UTF-16 units; longer ones are cut without a word.
 const TITLE_UNITS_MAX: usize = 170;
@@ -17,8 +18,6 @@ const TITLE_UNITS_MAX: usize = 170;
 const GIVEN_UNITS_MAX: usize = 165;
 /// Characters that a portal replaces, beside everything outside of the first plane of Unicode.
 const REPLACED: &str = "\t*+:\"<>?|\\/";
-/// So much of an id is part of a name.
-const ID_SHOWN_MAX: usize = 64;
 /// The operation, in errors.
 const OP: &str = "name";
 
@@ -82,20 +81,7 @@ pub(super) fn is_numbered(title: &str, wanted: &str) -> bool {
 
 /// A name that can be shown for an entry that is not the first of its title, or whose title is no file name.
 pub(super) fn with_id(title: &str, id: &str) -> String {
-    let plain: String = shown(title).chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
-    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
-    // Ids of storages elsewhere are as long as paths; their end tells them apart.
-    let id = &id[id.len().saturating_sub(ID_SHOWN_MAX)..];
-    let (stem, extension) = match plain.rfind('.') {
-        Some(dot) if dot > 0 && plain.len() - dot <= 20 => plain.split_at(dot),
-        _ => (plain.as_str(), ""),
-    };
-    let suffix = format!(" (id {id}){extension}");
-    let mut stem = stem;
-    while !stem.is_empty() && stem.len() + suffix.len() > NAME_BYTES_MAX {
-        stem = &stem[..stem.char_indices().next_back().map_or(0, |(at, _)| at)];
-    }
-    format!("{stem}{suffix}")
+    twins::with_id(shown(title), id)
 }
 
 /// Whether a title can be shown as it is.
@@ -215,11 +201,6 @@ mod tests {
     fn a_twin_has_a_name_of_its_own() {
         assert_eq!(with_id("report.pdf", "77"), "report (id 77).pdf");
         assert_eq!(with_id("README.", "77"), "README (id 77)");
-        assert_eq!(with_id(".bashrc", "7"), ".bashrc (id 7)");
-        assert_eq!(with_id("a/b\nc.txt", "7"), "a_b_c (id 7).txt");
-        assert_eq!(with_id("..", "7"), ". (id 7).", "never a way up");
-        let long = with_id(&format!("{}.docx", "я".repeat(165)), "sbox-12/../x");
-        assert!(long.len() <= NAME_BYTES_MAX && long.ends_with(" (id sbox-12x).docx"), "{long}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Onlyoffice {
         self.journals.close(&open.id);
         self.doubts.settled(doubt);
         self.doubts.settled(&open.id);
-        self.wholes.take(doubt);
+        self.wholes.forget(doubt);
         self.note_seen(entry.size);
         self.accepted.put(entry.id.as_str(), open.id.clone());
         self.index.there(&open.plan.folder, entry.clone());

@@ -394,6 +394,7 @@ fn node(version: usize) -> Node {
         id: "f".into(),
         url: None,
         sha1: None,
+        expires: None,
     }
 }
 

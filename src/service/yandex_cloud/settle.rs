@@ -1,0 +1,186 @@
+//! After an upload: whether the service has the file, as it was meant, and only it.
+//!
+//! **Accepted** is a file whose name came back, whose size the storage tells, and whose checksum, where the storage gives
+//! one, is ours. Only then the file it replaces is removed, if it still has the name. A reader sees the old or the new one.
+//!
+//! **Doubt.** A lost answer is settled by looking for the name of the upload among the labels; where there are none, for a
+//! file of this name and size that was not there before. Until then nothing is sent again; how long one that is not there
+//! may still be in the making, says [`super::PACE`]. What an attempt that was given up makes after all is removed.
+
+use super::Cloud;
+use super::answers::Stored;
+use super::attempts::Attempt;
+use super::labels::hex;
+use super::upload::OP;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::path::RemotePath;
+use crate::service::{Node, Progress, Spec};
+
+impl Cloud {
+    /// The service says that `attempt` has become `file`: makes sure.
+    pub(super) async fn accept(&self, path: &RemotePath, attempt: &Attempt, file: Stored) -> Result<Node> {
+        self.attempts.made(path.as_str(), &attempt.upload, &file.id);
+        match self.settle(path, attempt, file).await {
+            Ok(node) => {
+                self.attempts.settled(path.as_str(), &attempt.upload);
+                self.doubts.settled(path.as_str());
+                Ok(node)
+            }
+            Err(error) => {
+                self.catalog.doubt();
+                // The file may be there, and good: whoever hears this asks again before anything is sent.
+                if error.retry == Retry::Never {
+                    self.attempts.refused(path.as_str(), &attempt.upload);
+                    return Err(error);
+                }
+                self.doubts.note(path.as_str());
+                Err(error.retry(Retry::AskFirst))
+            }
+        }
+    }
+
+    async fn settle(&self, path: &RemotePath, attempt: &Attempt, file: Stored) -> Result<Node> {
+        if file.name != attempt.name {
+            let name = crate::error::printable(&file.name).into_owned();
+            self.remove_quietly(&file.id).await;
+            let what = format!("the service stores the file as {name:?}");
+            return Err(Error::new(Kind::BadName, OP, what));
+        }
+        if let Err(error) = self.verify(attempt, &file).await {
+            if error.kind == Kind::Corrupt {
+                self.remove_quietly(&file.id).await;
+            }
+            return Err(error);
+        }
+        self.remove_echoes(path, &file).await?;
+        self.remove_replaced(attempt, &file).await?;
+        self.links.note_size(&file.id, attempt.size);
+        let node = file.node(path.name(), attempt.size);
+        self.catalog.there(file);
+        Ok(node)
+    }
+
+    /// Whether the storage has what was sent.
+    ///
+    /// # Errors
+    /// `Corrupt` when it has something else.
+    async fn verify(&self, attempt: &Attempt, file: &Stored) -> Result<()> {
+        let told = file.size.filter(|_| !self.has_labels());
+        let (size, md5) = match told {
+            Some(size) => (size, None),
+            None => {
+                let measured = self.measure(OP, &file.id).await.map_err(not_final)?;
+                (measured.size, measured.md5)
+            }
+        };
+        if size != attempt.size {
+            let what = format!("the service has {size} bytes of a file of {}", attempt.size);
+            return Err(Error::new(Kind::Corrupt, OP, what));
+        }
+        let (Some(md5), Some(digests)) = (md5, attempt.seal.get()) else { return Ok(()) };
+        if md5 == hex(&digests.md5) || !self.trusts_etags() {
+            return Ok(());
+        }
+        // An encrypted object may have an ETag that only looks like a checksum: its content decides.
+        if self.sha256_of(&file.id, size).await.map_err(not_final)? == digests.sha256 {
+            self.etags_are_no_checksums();
+            return Ok(());
+        }
+        Err(Error::new(Kind::Corrupt, OP, "the service has other bytes than were sent"))
+    }
+
+    /// What earlier attempts have made after all is removed.
+    async fn remove_echoes(&self, path: &RemotePath, file: &Stored) -> Result<()> {
+        let earlier = self.attempts.earlier(path.as_str());
+        if earlier.is_empty() {
+            return Ok(());
+        }
+        let mut echoes = self.list_now(OP).await?;
+        if !self.has_labels() {
+            let is_echo = |other: &Stored| earlier.iter().any(|attempt| attempt.may_have_made(other, false));
+            echoes
+                .extend(self.catalog.twins(path).iter().filter(|other| is_echo(other)).map(|other| (**other).clone()));
+        }
+        for echo in echoes.iter().filter(|echo| echo.id != file.id) {
+            self.remove_if_there(&echo.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The files that this one replaces are removed, if they still have its name.
+    ///
+    /// # Errors
+    /// What keeps one of them; then the new file is removed again, and the old one stays.
+    async fn remove_replaced(&self, attempt: &Attempt, file: &Stored) -> Result<()> {
+        for old in attempt.old.iter().filter(|old| **old != file.id) {
+            match self.by_id(OP, old).await {
+                Ok(Some(there)) if there.name == attempt.name => {}
+                Ok(Some(renamed)) => {
+                    self.catalog.there(renamed);
+                    continue;
+                }
+                Ok(None) => {
+                    self.forget(old);
+                    continue;
+                }
+                Err(error) => return Err(not_final(error)),
+            }
+            if let Err(error) = self.remove_if_there(old).await {
+                if error.retry == Retry::Never {
+                    self.remove_quietly(&file.id).await;
+                    return Err(error.hint("the old version cannot be removed, so the new one was"));
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_if_there(&self, id: &str) -> Result<()> {
+        match self.delete(OP, id).await {
+            Err(error) if error.kind != Kind::NotFound => Err(error),
+            _ => {
+                self.forget(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// What became of an upload in doubt.
+    pub(super) async fn probe_upload(&self, spec: &Spec) -> Result<Progress> {
+        let path = spec.path.as_str();
+        let Some(attempt) = self.attempts.last(path) else { return Ok(Progress::Gone) };
+        let found = match &attempt.made {
+            Some(id) => self.by_id(OP, id).await?,
+            None => self.look(&attempt).await?,
+        };
+        match found {
+            Some(file) if attempt.is_settled => Ok(Progress::Finished(file.node(spec.path.name(), attempt.size))),
+            Some(file) => self.accept(&spec.path, &attempt, file).await.map(Progress::Finished),
+            None if attempt.made.is_some() => {
+                // It was there, and somebody has removed it.
+                self.attempts.refused(path, &attempt.upload);
+                Ok(Progress::Gone)
+            }
+            None if self.doubts.is_fresh(path, attempt.size) => Ok(Progress::Unknown),
+            None => Ok(Progress::Gone),
+        }
+    }
+
+    /// The file of an upload, if it is there.
+    async fn look(&self, attempt: &Attempt) -> Result<Option<Stored>> {
+        for echo in self.list_now(OP).await? {
+            self.remove_quietly(&echo.id).await;
+        }
+        let mut files = self.catalog.files();
+        files.retain(|file| attempt.may_have_made(file, self.has_labels()));
+        // Of two that look alike the newer one is what was sent last.
+        let newest = files.into_iter().reduce(|a, b| if b.is_newer_than(&a) { b } else { a });
+        Ok(newest.map(|file| file.as_ref().clone()))
+    }
+}
+
+/// The file is there; that it cannot be looked at says nothing about it.
+fn not_final(error: Error) -> Error {
+    error.retry(Retry::AskFirst)
+}
