@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::{Remote, ServiceKind};
 use crate::portal::onlyoffice::{API_KEY, Generation, OnlyofficeConfig, PASSWORD, USER, Version};
+use crate::portal::yandex_cloud::{self, FOLDER, YandexCloudConfig};
 use crate::portal::yandex_wiki::{
     IAM_TOKEN, LOGIN, OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, YandexWikiConfig,
 };
@@ -22,13 +23,14 @@ use crate::portal::{Portal, PortalConfig, ServiceConfig};
 use crate::secret::Token;
 
 /// The services, as they are typed.
-const SERVICES: &str = "onlyoffice, onlyoffice-g0 to -g3, onlyoffice-VERSION, yandex-wiki, or yandex-wiki-cloud";
+const SERVICES: &str =
+    "onlyoffice, onlyoffice-g0 to -g3, onlyoffice-VERSION, yandex-wiki, yandex-wiki-cloud, or yandex-cloud";
 
 /// What is typed after `portal`.
 #[derive(Args, Debug)]
 pub(super) struct PortalArgs {
     /// What the portal speaks: onlyoffice (the newest generation), onlyoffice-g0 to -g3, or a version, as in
-    /// onlyoffice-3.6.1; yandex-wiki, or yandex-wiki-cloud for an organisation in the cloud
+    /// onlyoffice-3.6.1; yandex-wiki, or yandex-wiki-cloud for an organisation in the cloud; yandex-cloud
     #[arg(long, value_name = "SERVICE")]
     service: Spoken,
     /// The port on 127.0.0.1; 0 takes any that is free
@@ -44,6 +46,7 @@ pub(super) struct PortalArgs {
 pub(super) enum Spoken {
     Onlyoffice(Version),
     YandexWiki(OrganisationKind),
+    YandexCloud,
 }
 
 impl FromStr for Spoken {
@@ -53,6 +56,7 @@ impl FromStr for Spoken {
         let refusal = || format!("not a service that can be spoken: there are {SERVICES}");
         match text {
             "yandex-wiki" => return Ok(Spoken::YandexWiki(OrganisationKind::Yandex360)),
+            "yandex-cloud" => return Ok(Spoken::YandexCloud),
             "yandex-wiki-cloud" => return Ok(Spoken::YandexWiki(OrganisationKind::Cloud)),
             _ => {}
         }
@@ -73,6 +77,7 @@ impl fmt::Display for Spoken {
         match self {
             Spoken::Onlyoffice(version) => write!(f, "onlyoffice {version}"),
             Spoken::YandexWiki(_) => write!(f, "yandex-wiki"),
+            Spoken::YandexCloud => write!(f, "yandex-cloud"),
         }
     }
 }
@@ -83,6 +88,7 @@ impl Spoken {
         match self {
             Spoken::Onlyoffice(_) => ServiceKind::Onlyoffice,
             Spoken::YandexWiki(_) => ServiceKind::YandexWiki,
+            Spoken::YandexCloud => ServiceKind::YandexCloud,
         }
     }
 
@@ -96,6 +102,7 @@ impl Spoken {
         match self {
             Spoken::Onlyoffice(version) => ServiceConfig::Onlyoffice(OnlyofficeConfig::of_version(version)),
             Spoken::YandexWiki(kind) => ServiceConfig::YandexWiki(YandexWikiConfig::new(kind)),
+            Spoken::YandexCloud => ServiceConfig::YandexCloud(YandexCloudConfig::default()),
         }
     }
 
@@ -113,6 +120,9 @@ impl Spoken {
                     OrganisationKind::Cloud => Remote { cloud_org_id: organisation, ..remote },
                 }
             }
+            Spoken::YandexCloud => {
+                Remote { token: token(yandex_cloud::API_KEY), folder: Some(FOLDER.to_owned()), ..remote }
+            }
         }
     }
 
@@ -126,6 +136,10 @@ impl Spoken {
                     OrganisationKind::Cloud => (format!("{OAUTH_TOKEN} or, as Bearer, {IAM_TOKEN}"), "X-Cloud-Org-Id"),
                 };
                 format!("{LOGIN}, token {token}, organisation {ORGANISATION} ({header}), root slug {ROOT_SLUG}")
+            }
+            Spoken::YandexCloud => {
+                let (key, token) = (yandex_cloud::API_KEY, yandex_cloud::IAM_TOKEN);
+                format!("key {key} (Api-Key), or, as Bearer, token {token}; folder {FOLDER}")
             }
         }
     }
@@ -182,9 +196,10 @@ mod tests {
         assert_eq!(spoken("onlyoffice-g0"), Ok(format!("onlyoffice {}", Generation::G0.version())));
         assert_eq!(spoken("onlyoffice-3.6.1"), Ok("onlyoffice 3.6.1".to_owned()));
         assert_eq!(spoken("yandex-wiki"), Ok("yandex-wiki".to_owned()));
+        assert_eq!(spoken("yandex-cloud"), Ok("yandex-cloud".to_owned()));
         let cloud: Spoken = "yandex-wiki-cloud".parse().unwrap();
         assert!(cloud.account().contains("X-Cloud-Org-Id") && cloud.account().contains(IAM_TOKEN));
-        for wrong in ["", "onlyoffice-", "onlyoffice-g9", "onlyofficeg1", "office", "yandex-wiki-g1"] {
+        for wrong in ["", "onlyoffice-", "onlyoffice-g9", "onlyofficeg1", "office", "yandex-wiki-g1", "yandex"] {
             assert!(spoken(wrong).unwrap_err().contains("onlyoffice-g0"), "{wrong}");
         }
     }

@@ -7,8 +7,9 @@
 //!
 //! **Parts.** [`faults`], [`link`], the store, its journal, the clock, the state, the violations and the storage port, a
 //! second address behind which services have their object stores, know no service. A service is a folder
-//! ([`onlyoffice`], [`yandex_wiki`]) that implements one trait. A request passes the line, the faults, the service, and the
-//! faults again; the control address `/.portal/` lies beside all of it, and what it has for people is in `page`.
+//! ([`onlyoffice`], [`yandex_wiki`], [`yandex_cloud`]) that implements one trait. A request passes the line, the faults, the
+//! service, and the faults again; the control address `/.portal/` lies beside all of it, and what it has for people is in
+//! `page`.
 //!
 //! **Order and concurrency.** A portal has a thread and a runtime of its own, so that tests may block. Bodies stream to
 //! disk; a service's lock is held for memory work only. **Failure.** A disk that fails is the service's own 500.
@@ -31,9 +32,11 @@ mod settings;
 mod state;
 mod storage;
 mod store;
+mod uuid;
 mod violations;
 mod wire;
 mod work;
+pub mod yandex_cloud;
 pub mod yandex_wiki;
 
 use std::io;
@@ -56,6 +59,7 @@ use self::storage::StoragePort;
 use self::store::Store;
 pub use self::violations::Violation;
 pub use self::work::WorkState;
+use self::yandex_cloud::{YandexCloud, YandexCloudConfig};
 use self::yandex_wiki::{YandexWiki, YandexWikiConfig};
 
 /// Threads for requests: two keep two processors busy, and more only compete with the client under test.
@@ -71,6 +75,8 @@ pub enum ServiceConfig {
     Onlyoffice(OnlyofficeConfig),
     /// A Yandex Wiki.
     YandexWiki(YandexWikiConfig),
+    /// The files of Yandex Cloud AI Studio.
+    YandexCloud(YandexCloudConfig),
 }
 
 /// What a portal is.
@@ -289,6 +295,7 @@ async fn open(config: PortalConfig) -> io::Result<(Listeners, Served)> {
     let protocol: Arc<dyn Protocol> = match config.service {
         ServiceConfig::Onlyoffice(settings) => Arc::new(Onlyoffice::open(core.clone(), settings, records)?),
         ServiceConfig::YandexWiki(settings) => Arc::new(YandexWiki::open(core.clone(), settings, records)?),
+        ServiceConfig::YandexCloud(settings) => Arc::new(YandexCloud::open(core.clone(), settings, records)?),
     };
     Ok((Listeners { service, storage }, Served { core, protocol }))
 }

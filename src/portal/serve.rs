@@ -9,6 +9,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use futures_util::StreamExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -121,6 +122,12 @@ async fn finish(protocol: &Arc<dyn Protocol>, busy: Arc<Busy>, request: Request)
         *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         answer
     })
+}
+
+/// Reads what is left, so that the client has sent everything when it is answered.
+pub(super) async fn drain(body: Body) {
+    let mut stream = body.into_data_stream();
+    while let Some(Ok(_)) = stream.next().await {}
 }
 
 /// The answer with a body that will be cut. Its length is announced first, or nobody would see that it was.

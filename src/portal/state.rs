@@ -52,6 +52,9 @@ pub struct FileState {
     pub updated: OffsetDateTime,
     /// Of the bytes that are there, in hexadecimal.
     pub sha256: String,
+    /// What only this service knows of a file; null where that is nothing.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub notes: serde_json::Value,
 }
 
 /// An upload session.

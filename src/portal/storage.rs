@@ -13,7 +13,7 @@ use axum::response::Response;
 use sha2::{Digest, Sha256};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use super::ranges;
 use super::serve::Served;
@@ -28,12 +28,20 @@ const LIFE: Duration = Duration::HOUR;
 /// How signed addresses write the moment of their making.
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 
+/// How answers write a moment.
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+
 /// Something that a service keeps behind the port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) content: Content,
     /// The media type.
     pub(super) mime: String,
+    /// The MD5 of the content in hexadecimal, where the service knows it: the ETag of what was put in one piece.
+    pub(super) md5: Option<String>,
+    /// When it was put, where the service tells.
+    pub(super) modified: Option<OffsetDateTime>,
 }
 
 /// The port, with what its signatures are made of.
@@ -53,13 +61,19 @@ impl StoragePort {
     }
 
     /// An address from which everybody can read what lies behind `key` during the next hour, with this
-    /// Content-Disposition.
+    /// Content-Disposition, or with none where it is empty.
     pub(super) fn presigned(&self, key: &str, disposition: &str, now: OffsetDateTime) -> String {
         let date = now.format(DATE).expect("a moment has every part of the format");
         let signature = self.signature(key, disposition, &date);
-        let disposition: String = url::form_urlencoded::byte_serialize(disposition.as_bytes()).collect();
+        let disposition: String = match disposition {
+            "" => String::new(),
+            some => {
+                let some: String = url::form_urlencoded::byte_serialize(some.as_bytes()).collect();
+                format!("response-content-disposition={some}&")
+            }
+        };
         format!(
-            "http://{}/{key}?response-content-disposition={disposition}&X-Amz-Date={date}&X-Amz-Expires={}\
+            "http://{}/{key}?{disposition}X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires={}\
              &X-Amz-SignedHeaders=host&X-Amz-Signature={signature}",
             self.address,
             LIFE.whole_seconds(),
@@ -120,8 +134,14 @@ pub(super) fn answer(served: &Served, request: &Request<Body>) -> Response {
     let mut answer = ranges::answer(&core.store, &stored.content, asked);
     let headers = answer.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    for (name, value) in [(header::CONTENT_TYPE, stored.mime), (header::CONTENT_DISPOSITION, disposition)] {
-        if let Ok(value) = value.parse() {
+    let modified = stored.modified.and_then(|moment| moment.to_offset(UtcOffset::UTC).format(HTTP_DATE).ok());
+    for (name, value) in [
+        (header::CONTENT_TYPE, Some(stored.mime)),
+        (header::CONTENT_DISPOSITION, Some(disposition).filter(|disposition| !disposition.is_empty())),
+        (header::ETAG, stored.md5.map(|md5| format!("\"{md5}\""))),
+        (header::LAST_MODIFIED, modified),
+    ] {
+        if let Some(value) = value.and_then(|value| value.parse().ok()) {
             headers.insert(name, value);
         }
     }

@@ -4,8 +4,9 @@
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
 //! mistaken there (`office_twins`), Yandex Wikis call by call (`yandex`), under faults (`yandex_faults`), mounted and used
-//! (`yandex_mount`), the servers that come along (`portal`, `portal_yandex_wiki`), how the sources hang
-//! together (`tidy`), and that what is written beside them is true (`docs`, `units`).
+//! (`yandex_mount`), cloud folders under faults (`cloud_faults`), mounted and used (`cloud_mount`), the servers that come
+//! along (`portal`, `portal_yandex_wiki`, `portal_yandex_cloud`), how the sources hang together (`tidy`), and that what is
+//! written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -25,6 +26,7 @@ mod office_faults;
 mod office_mount;
 mod office_twins;
 mod portal;
+mod portal_yandex_cloud;
 mod portal_yandex_wiki;
 mod pressure;
 mod promise;

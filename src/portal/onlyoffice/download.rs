@@ -89,7 +89,7 @@ impl Server {
         let (file, version) = (file.parse().ok()?, version.parse().ok()?);
         let office = self.office();
         let content = office.tree.file(file)?.revision(version)?.content.clone();
-        Some(Stored { content, mime: "application/octet-stream".to_owned() })
+        Some(Stored { content, mime: "application/octet-stream".to_owned(), md5: None, modified: None })
     }
 }
 

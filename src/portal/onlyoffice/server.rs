@@ -359,6 +359,7 @@ impl Server {
                 twins: 1,
                 updated: current.updated,
                 sha256: String::new(),
+                notes: Value::Null,
             };
             (state, current.content.clone())
         };

@@ -136,6 +136,7 @@ pub(super) mod tests {
             twins: 1,
             updated: OffsetDateTime::UNIX_EPOCH,
             sha256: String::new(),
+            notes: serde_json::Value::Null,
         }
     }
 

@@ -84,7 +84,12 @@ impl Server {
         let id = key.strip_prefix(KEY_PREFIX)?.parse().ok()?;
         let wiki = self.wiki();
         let file = wiki.attachments.get(&id)?;
-        Some(Stored { content: file.content.clone(), mime: file.mime().to_owned() })
+        Some(Stored {
+            content: file.content.clone(),
+            mime: file.mime().to_owned(),
+            md5: None,
+            modified: Some(file.created_at),
+        })
     }
 }
 

@@ -13,8 +13,9 @@ use super::fields::Fields;
 use super::pages::Relocation;
 use super::server::{Asked, Server};
 use super::slugs;
-use super::wiki::{Wiki, uuid};
+use super::wiki::Wiki;
 use crate::portal::faults::Injection;
+use crate::portal::uuid::uuid;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use super::errors::Failure;
 use super::settings::Settings;
 use super::slugs;
-use super::wiki::{Deleted, Wiki, uuid};
+use super::wiki::{Deleted, Wiki};
+use crate::portal::uuid::uuid;
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

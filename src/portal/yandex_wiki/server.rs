@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::Response;
-use futures_util::StreamExt;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
@@ -29,6 +28,7 @@ use super::wiki::Wiki;
 use crate::portal::core::{Core, Protocol};
 use crate::portal::faults::Injection;
 use crate::portal::faults::apply::Injections;
+use crate::portal::serve::drain;
 use crate::portal::state::{FileState, ServiceState, SessionState};
 use crate::portal::storage::Stored;
 use crate::portal::store::Records;
@@ -368,6 +368,7 @@ impl Server {
                 twins: 1,
                 updated: attachment.created_at,
                 sha256: String::new(),
+                notes: Value::Null,
             };
             (state, attachment.content.clone())
         };
@@ -389,12 +390,6 @@ impl Server {
             leaked_bytes: 0,
         }
     }
-}
-
-/// Reads what is left, so that the client has sent everything when it is answered.
-pub(super) async fn drain(body: Body) {
-    let mut stream = body.into_data_stream();
-    while let Some(Ok(_)) = stream.next().await {}
 }
 
 /// An answer without a body.

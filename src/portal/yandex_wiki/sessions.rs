@@ -6,8 +6,9 @@ use super::errors::{Failure, NO_EMPTY_FILES, Place};
 use super::names;
 use super::session::{Session, Status};
 use super::settings::{EmptyFiles, Settings, Step};
-use super::wiki::{Wiki, uuid};
+use super::wiki::Wiki;
 use crate::portal::store::Segment;
+use crate::portal::uuid::uuid;
 
 /// Who asks when, and by which rules.
 #[derive(Clone, Copy, Debug)]

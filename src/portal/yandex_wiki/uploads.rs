@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::dto;
 use super::errors::{Failure, json_of};
 use super::fields::Fields;
-use super::server::{Asked, Server, drain};
+use super::server::{Asked, Server};
 use super::session::{PARTS_MAX, Status};
 use crate::portal::faults::Injection;
+use crate::portal::serve::drain;
 use crate::portal::store::Segment;
 
 /// In the extensions of an answer to a finish: a client that does not get it cannot know whether the session is finished.

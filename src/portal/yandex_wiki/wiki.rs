@@ -184,14 +184,6 @@ impl Wiki {
     }
 }
 
-/// An id of dice, as the wiki gives them to sessions, tasks and what was deleted: a UUID of version 4.
-pub(super) fn uuid() -> String {
-    let dice = fastrand::u128(..);
-    let versioned = dice & !(0xf000 << 64) & !(0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
-    let hex = format!("{versioned:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::session::tests::session;
@@ -227,15 +219,5 @@ mod tests {
     fn a_record_that_cannot_be_read_is_told() {
         let records = Records::from([("page/7".to_owned(), serde_json::json!({"id": "x"}))]);
         assert!(Wiki::load(records).unwrap_err().to_string().contains("page/7"));
-    }
-
-    #[test]
-    fn an_id_is_a_uuid_of_version_4() {
-        for _ in 0..100 {
-            let id = uuid();
-            let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-            assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
-            assert!(&id[14..15] == "4" && "89ab".contains(&id[19..20]), "{id}");
-        }
     }
 }
