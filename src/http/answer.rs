@@ -160,6 +160,15 @@ impl Answer {
         }
     }
 
+    /// How many bytes the body has: it is read to its end, and dropped.
+    ///
+    /// # Errors
+    /// Whatever keeps it from ending.
+    pub async fn count(mut self) -> Result<u64> {
+        while self.piece().await?.is_some() {}
+        Ok(self.received)
+    }
+
     async fn end(mut self, bytes: Bytes, rest: Rest) -> Result<Bytes> {
         while rest == Rest::Nothing
             && let Some(piece) = self.piece().await?

@@ -32,6 +32,11 @@ impl<T: Clone> Recent<T> {
         self.values().get(name).cloned()
     }
 
+    /// Whether nothing is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values().is_empty()
+    }
+
     /// Forgets `name`.
     pub(super) fn forget(&self, name: &str) {
         self.values().pop(name);
@@ -54,5 +59,6 @@ mod tests {
         assert_eq!((recent.get("first"), recent.get("second")), (Some(0), None));
         recent.forget("first");
         assert_eq!(recent.get("first"), None);
+        assert!(!recent.is_empty() && Recent::<()>::default().is_empty());
     }
 }

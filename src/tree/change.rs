@@ -110,7 +110,7 @@ impl Tree {
         }
         let file = self.file(target.ino)?;
         let _settled = settled(&file).await;
-        self.still_named(at.parent, &canonical, target.ino)?;
+        self.still_named(at.parent, target.ino)?;
         // A commit that was under way may have made a version meanwhile.
         if let Some(node) = file.upload().source().node() {
             self.remove_remote(&file.place().get(), &node).await?;
@@ -122,8 +122,10 @@ impl Tree {
     }
 
     /// While a change waited, another may have moved or removed its entry.
-    fn still_named(&self, parent: Ino, canonical: &str, ino: Ino) -> Result<()> {
-        let named = self.inner().names.get(&(parent, canonical.to_owned())) == Some(&ino);
+    fn still_named(&self, parent: Ino, ino: Ino) -> Result<()> {
+        let inner = self.inner();
+        let entry = inner.entries.get(&ino).filter(|entry| entry.parent == parent).ok_or_else(not_found)?;
+        let named = inner.names.get(&(parent, entry.name.clone())) == Some(&ino);
         named.then_some(()).ok_or_else(not_found)
     }
 
@@ -152,8 +154,10 @@ impl Tree {
         self.service().check_name(&path)?;
         let asked = Instant::now();
         let node = self.service().mkdir(&path).await?;
+        let real = self.real_name(&canonical, &node);
         let mut inner = self.inner();
-        let ino = inner.upsert(at.parent, canonical, node, asked);
+        inner.learn(at.parent, &canonical, &real);
+        let ino = inner.upsert(at.parent, real, node, asked);
         if let Some(entry) = inner.entries.get_mut(&ino) {
             entry.overrides.merge(overrides);
         }
@@ -215,7 +219,7 @@ impl Tree {
         for (_, file) in &files {
             held.push(settled(file).await);
         }
-        self.still_named(from.parent, &old, source.ino)?;
+        self.still_named(from.parent, source.ino)?;
         let replaced = target.as_ref().and_then(|target| self.node(target.ino));
         let moved = self.rename_remote(source.ino, replaced.as_ref(), &path).await?;
         if let Some((_, file)) = files.iter().find(|(ino, _)| *ino == source.ino) {
@@ -228,7 +232,9 @@ impl Tree {
             file.place().set(path);
             file.upload().moved();
         }
-        self.relocate(source.ino, to.parent, new, moved);
+        let real = moved.as_ref().map_or_else(|| new.clone(), |node| self.real_name(&new, node));
+        self.inner().learn(to.parent, &new, &real);
+        self.relocate(source.ino, to.parent, real, moved);
         Ok(())
     }
 

@@ -16,8 +16,11 @@ mod entry;
 mod listing;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use lru::LruCache;
 
 use self::entry::Entry;
 pub use self::entry::{Attr, Defaults, Ino, Overrides, ROOT};
@@ -43,10 +46,15 @@ pub struct Tree {
     inner: Mutex<Inner>,
 }
 
+/// Aliases that are remembered; one that is forgotten is asked for again.
+const ALIASES_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
 struct Inner {
     entries: HashMap<Ino, Entry>,
     /// By directory and canonical name.
     names: HashMap<(Ino, String), Ino>,
+    /// Names that are others to the service: what they are there. By directory, canonical.
+    aliases: LruCache<(Ino, String), String>,
     /// Names known not to exist, and since when; also what was removed here, so that a listing that was under way
     /// does not bring it back.
     misses: HashMap<(Ino, String), Instant>,
@@ -72,6 +80,7 @@ impl Tree {
         let inner = Inner {
             entries: HashMap::from([(ROOT, root)]),
             names: HashMap::new(),
+            aliases: LruCache::new(ALIASES_MAX),
             misses: HashMap::new(),
             misses_max: MISSES_MIN,
             next: ROOT + 1,
@@ -171,9 +180,10 @@ impl Tree {
         let asked = Instant::now();
         match self.service().stat(&path).await {
             Ok(node) => {
+                let real = self.real_name(canonical, &node);
                 let mut inner = self.inner();
-                let canonical = canonical.to_owned();
-                Ok(inner.upsert(parent, canonical, node, asked))
+                inner.learn(parent, canonical, &real);
+                Ok(inner.upsert(parent, real, node, asked))
             }
             Err(error) => {
                 if error.kind == Kind::NotFound {
@@ -181,6 +191,14 @@ impl Tree {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// The canonical name of what was asked for as `canonical`: services that make names of names tell it.
+    fn real_name(&self, canonical: &str, node: &Node) -> String {
+        match path::is_entry_name(&node.name) {
+            true => self.service().canonical_name(&node.name),
+            false => canonical.to_owned(),
         }
     }
 
@@ -295,7 +313,11 @@ impl Tree {
 impl Inner {
     /// What is known of a name; that there is nothing is believed for `missed`.
     fn known(&self, parent: Ino, canonical: &str, dir_cache: Duration, missed: Duration) -> Known {
-        let key = (parent, canonical.to_owned());
+        let typed = (parent, canonical.to_owned());
+        let key = match self.aliases.peek(&typed) {
+            Some(real) if !self.names.contains_key(&typed) => (parent, real.clone()),
+            _ => typed,
+        };
         if let Some(ino) = self.names.get(&key) {
             let Some(entry) = self.entries.get(ino) else { return Known::Ask };
             let fresh = entry.is_local() || entry.fetched.elapsed() < dir_cache;
@@ -305,6 +327,15 @@ impl Inner {
         let asked = [self.misses.get(&key).copied(), listed];
         let absent = asked.into_iter().flatten().any(|since| since.elapsed() < missed);
         if absent { Known::Absent } else { Known::Ask }
+    }
+
+    /// What was asked for as `canonical` is `real` to the service, by a rule of its own that is not known before.
+    fn learn(&mut self, parent: Ino, canonical: &str, real: &str) {
+        let typed = (parent, canonical.to_owned());
+        match canonical == real {
+            true => self.aliases.pop(&typed),
+            false => self.aliases.put(typed, real.to_owned()),
+        };
     }
 
     fn attr(&self, ino: Ino, defaults: &Defaults) -> Result<Attr> {

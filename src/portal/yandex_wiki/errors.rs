@@ -12,6 +12,9 @@ use super::settings::{ErrorShape, Settings};
 pub(super) const GIF: [u8; 43] = *b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\
                                     \x01\0\x01\0\0\x02\x02D\x01\0;";
 
+/// The code of a size that must be greater than it is.
+pub(super) const NO_EMPTY_FILES: &str = "value_error.number.not_gt";
+
 /// A part of a request that can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -142,6 +145,8 @@ impl Failure {
     pub(super) fn clients_fault(&self) -> Option<String> {
         let Failure::Said { code, message, details, .. } = self else { return None };
         match *code {
+            // Whether there are empty files is not known: whoever wants to know has to try.
+            "VALIDATION_ERROR" if details.to_string().contains(NO_EMPTY_FILES) => None,
             "VALIDATION_ERROR" => Some(format!("{message}: {details}")),
             "BAD_REQUEST"
             | "METHOD_NOT_ALLOWED"

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::errors::{Failure, Place};
+use super::errors::{Failure, NO_EMPTY_FILES, Place};
 use super::names;
 use super::session::{Session, Status};
 use super::settings::{EmptyFiles, Settings, Step};
@@ -28,8 +28,8 @@ impl Wiki {
             return Err(Failure::field(Place::Body, "file_name", wrong, "value_error"));
         }
         if file_size == 0 && settings.empty_files == EmptyFiles::Refused {
-            let (message, code) = ("ensure this value is greater than 0", "value_error.number.not_gt");
-            return Err(Failure::field(Place::Body, "file_size", message, code));
+            let message = "ensure this value is greater than 0";
+            return Err(Failure::field(Place::Body, "file_size", message, NO_EMPTY_FILES));
         }
         let session = Session {
             id: uuid(),

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 /// Bytes of what the wiki calls a megabyte.
 const MEGABYTE: f64 = 1_048_576.0;
-/// By so much a size of two decimals may be wrong, in bytes: a little more than half of the last decimal, as it is not
-/// known how it is rounded.
+/// By so much a size of two decimals may be wrong, in bytes: by one of the last decimal, as it is not known how it is
+/// rounded, and a little for the arithmetic.
 const ROUNDING_BYTES: f64 = MEGABYTE * 0.0101;
 
 /// How far an upload session is.
@@ -74,7 +74,7 @@ pub(super) struct AttachmentDto {
     #[serde(default)]
     size: Value,
     #[serde(default)]
-    pub(super) created_at: Option<String>,
+    created_at: Option<String>,
     #[serde(default)]
     check_status: Option<String>,
     #[serde(default)]
@@ -130,13 +130,13 @@ impl AttachmentDto {
         self.user.as_ref().and_then(|user| user.username.as_deref())
     }
 
-    /// When it was attached.
-    pub(super) fn created(&self) -> SystemTime {
-        self.created_at.as_deref().map_or(SystemTime::UNIX_EPOCH, moment)
+    /// When it was attached, where that is understood.
+    pub(super) fn created(&self) -> Option<SystemTime> {
+        self.created_at.as_deref().and_then(moment)
     }
 
     /// Newer ones have higher ranks; of one second, those with the higher number.
-    pub(super) fn rank(&self) -> (SystemTime, usize, &str) {
+    pub(super) fn rank(&self) -> (Option<SystemTime>, usize, &str) {
         (self.created(), self.id.len(), &self.id)
     }
 }
@@ -160,8 +160,9 @@ pub(super) struct PageDto {
     pub(super) title: String,
     #[serde(default)]
     pub(super) page_type: Option<String>,
-    #[serde(default)]
-    pub(super) content: Value,
+    /// `None` where the wiki does not tell it.
+    #[serde(default, deserialize_with = "told")]
+    content: Option<Value>,
     #[serde(default)]
     pub(super) redirect: Value,
     #[serde(default)]
@@ -172,22 +173,38 @@ pub(super) struct PageDto {
 struct AttributesDto {
     #[serde(default)]
     modified_at: Option<String>,
+    #[serde(default)]
+    comments_count: Option<u64>,
 }
 
 impl PageDto {
     /// When its text last changed, where that was asked for.
     pub(super) fn modified(&self) -> Option<SystemTime> {
-        self.attributes.as_ref()?.modified_at.as_deref().map(moment)
+        self.attributes.as_ref()?.modified_at.as_deref().and_then(moment)
     }
 
-    /// Whether there is anything on it that a person wrote.
+    /// Whether there is anything on it that a person wrote, or may be: what is not told is not nothing.
     pub(super) fn has_text(&self) -> bool {
-        match &self.content {
-            Value::Null => self.page_type.as_deref().is_some_and(|kind| !matches!(kind, "page" | "wysiwyg")),
-            Value::String(text) => !text.trim().is_empty(),
-            _ => true,
-        }
+        let is_plain = self.page_type.as_deref().is_none_or(|kind| matches!(kind, "page" | "wysiwyg"));
+        let is_blank = match &self.content {
+            Some(Value::Null) => true,
+            Some(Value::String(text)) => text.trim().is_empty(),
+            _ => false,
+        };
+        !(is_plain && is_blank)
     }
+
+    /// Whether anybody has commented on it, where that was asked for.
+    pub(super) fn has_comments(&self) -> bool {
+        self.attributes.as_ref().and_then(|attributes| attributes.comments_count).is_some_and(|count| count > 0)
+    }
+}
+
+/// A page that was removed.
+#[derive(Debug, Deserialize)]
+pub(super) struct RemovedDto {
+    #[serde(default)]
+    pub(super) recovery_token: Option<String>,
 }
 
 /// A page in the tree.
@@ -236,9 +253,14 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     }
 }
 
-/// A moment as the wiki writes it; the epoch where it is not understood.
-pub(super) fn moment(text: &str) -> SystemTime {
-    OffsetDateTime::parse(text, &Rfc3339).map_or(SystemTime::UNIX_EPOCH, SystemTime::from)
+/// A value that was told, `null` included.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// A moment as the wiki writes it; `None` where it is not understood.
+pub(super) fn moment(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]
@@ -297,9 +319,10 @@ mod tests {
     fn a_page_has_text_when_somebody_wrote_some() {
         let has_text = |value: Value| serde_json::from_value::<PageDto>(value).unwrap().has_text();
         assert!(!has_text(json!({"id": 1, "slug": "a", "content": " \n", "page_type": "wysiwyg"})));
-        assert!(!has_text(json!({"id": 1, "slug": "a", "page_type": "page"})));
+        assert!(!has_text(json!({"id": 1, "slug": "a", "content": null})));
+        assert!(has_text(json!({"id": 1, "slug": "a", "page_type": "page"})), "it is not told");
         assert!(has_text(json!({"id": 1, "slug": "a", "content": "x"})));
-        assert!(has_text(json!({"id": 1, "slug": "a", "page_type": "grid"})), "a table is not nothing");
+        assert!(has_text(json!({"id": 1, "slug": "a", "content": "", "page_type": "grid"})), "a table is not nothing");
         assert!(has_text(json!({"id": 1, "slug": "a", "content": {"rows": []}})));
     }
 

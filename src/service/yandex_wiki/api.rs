@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::Organisation;
@@ -15,8 +14,6 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Answer, Body, Client, JSON_BYTES_MAX, Method, Request};
 use crate::service::signer::Signer;
 
-/// Requests at once: nobody knows what the service takes, a browser sends six.
-const REQUESTS_MAX: usize = 12;
 /// The media type of requests and answers.
 const JSON: &str = "application/json";
 /// Where the documented API begins at an address that names only a host.
@@ -106,7 +103,6 @@ pub(super) struct Api {
     base: Url,
     organisation: Organisation,
     signer: Signer,
-    permits: Semaphore,
 }
 
 impl Api {
@@ -116,7 +112,7 @@ impl Api {
         if base.path().trim_matches('/').is_empty() {
             base.set_path(PREFIX);
         }
-        Api { http, base, organisation, signer, permits: Semaphore::new(REQUESTS_MAX) }
+        Api { http, base, organisation, signer }
     }
 
     /// `scheme://host:port`, for people.
@@ -146,11 +142,7 @@ impl Api {
     pub(super) async fn fetch(&self, call: impl Fn(&Api) -> Call) -> Result<Answer> {
         let mut pass = self.signer.pass().await?;
         loop {
-            let request = pass.sign(call(self).request);
-            let answer = {
-                let _permit = self.permits.acquire().await.expect("the permits are never closed");
-                request.send().await?
-            };
+            let answer = pass.sign(call(self).request).send().await?;
             if answer.status() != 401 {
                 if answer.status() < 500 {
                     self.signer.accepted(&pass);

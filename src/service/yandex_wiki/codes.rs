@@ -51,6 +51,12 @@ impl Refusal {
         matches!(self.status, 400 | 404 | 409 | 410 | 412 | 422) && !known
     }
 
+    /// Whether it may be that an empty file is not welcome: another field that is wrong has nothing to do with that.
+    pub(super) fn may_be_about_emptiness(&self) -> bool {
+        let about_size = self.fields.is_empty() || self.fields.iter().any(|field| field == "file_size");
+        matches!(self.status, 400 | 422) && self.is_about_state() && about_size
+    }
+
     /// The refusal of `op` as an error.
     pub(super) fn into_error(self, op: &'static str) -> Error {
         let (kind, retry) = self.judge();
@@ -85,8 +91,8 @@ impl Refusal {
             }
             400 | 422 if self.fields.iter().any(|field| field == "file_size") => (Kind::TooLarge, Retry::Never),
             400..=499 => (Kind::Invalid, Retry::Never),
-            // The proxy says that nobody is there yet, and when: the request went no further.
-            503 if self.wait.is_some() => (Kind::Busy, again),
+            // The proxy says that nobody is there yet, and when. Whether the request went further is not known.
+            503 if self.wait.is_some() && self.repeatable => (Kind::Busy, again),
             502..=504 => (Kind::Unreachable, after_failure),
             500..=599 => (Kind::Server, after_failure),
             _ => (Kind::Protocol, Retry::Never),
@@ -153,9 +159,11 @@ mod tests {
     fn the_service_may_say_when() {
         let wait = Some(Duration::from_secs(7));
         for status in [429, 503] {
-            let error = Refusal { wait, ..refusal(status, "") }.into_error("upload");
+            let error = Refusal { wait, repeatable: true, ..refusal(status, "") }.into_error("upload");
             assert_eq!(error.retry, Retry::After(Duration::from_secs(7)), "{status}");
         }
+        let error = Refusal { wait, ..refusal(503, "") }.into_error("upload");
+        assert_eq!(error.retry, Retry::AskFirst, "it may have been done all the same");
     }
 
     #[test]

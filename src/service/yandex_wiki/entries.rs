@@ -1,17 +1,23 @@
 //! Making pages, removing pages and files.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Wiki;
-use super::answers::PageDto;
+use super::answers::{PageDto, RemovedDto, ResultsDto};
 use super::api::Trouble;
 use super::index::Page;
 use super::pages::{Entry, missing};
 use super::slugs;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind};
+
+/// The waits before something is asked for again that may be asked for any number of times.
+pub(super) const AGAIN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 impl Wiki {
     /// Makes a page; its title is the name as it was typed.
@@ -37,8 +43,8 @@ impl Wiki {
         match made {
             Ok(dto) => {
                 let page = Page { modified: dto.modified(), id: Some(dto.id), slug: dto.slug };
-                self.index.page_there(slug, page.clone());
-                self.index.page_there(&page.slug.clone(), page.clone());
+                self.index.page_heard_of(slug, Some(page.clone()));
+                self.index.page_heard_of(&page.slug, Some(page.clone()));
                 Ok(page)
             }
             Err(trouble) => {
@@ -76,15 +82,28 @@ impl Wiki {
             return Err(Error::new(Kind::Conflict, op, format!("{path} is another page by now")));
         }
         self.check_bare(op, path, page).await?;
-        match self.ask_removal(op, id).await {
-            // Removed twice is removed.
-            Err(error) if error.in_doubt() => match self.ask_removal(op, id).await {
-                Err(error) if error.kind == Kind::NotFound => {}
-                removed => removed?,
-            },
-            removed => removed?,
-        }
-        Ok(())
+        self.delete_page(op, id).await.map(drop)
+    }
+
+    /// Removes a page below which there is nothing; what can bring it back, where the wiki tells that.
+    pub(super) async fn delete_page(&self, op: &'static str, id: &str) -> Result<Option<String>> {
+        let removed = persist(|| async {
+            let asked = self.api.exchange::<Option<RemovedDto>>(|api| {
+                api.call(op, Method::Delete, &["pages", id]).query([("recursive", "false")]).repeatable()
+            });
+            asked.await.map_err(|trouble| trouble.into_error(op))
+        });
+        let removed = removed.await;
+        self.index.forget_tree();
+        Ok(removed?.flatten().and_then(|dto| dto.recovery_token))
+    }
+
+    /// Brings a page back.
+    pub(super) async fn recover_page(&self, op: &'static str, token: &str) -> Result<()> {
+        let asked =
+            self.api.exchange::<Value>(|api| api.call(op, Method::Post, &["recovery_tokens", token, "recover"])).await;
+        self.index.forget_tree();
+        asked.map(drop).map_err(|trouble| trouble.into_error(op))
     }
 
     /// Whether nothing would be lost with a page: no page below it, no file, no text.
@@ -97,10 +116,16 @@ impl Wiki {
         if !self.ask_files(op, id).await?.is_empty() {
             return not_bare("files");
         }
+        if self.has_tables(op, id).await? {
+            return not_bare("tables");
+        }
         let asked = self.api.exchange::<PageDto>(|api| {
-            api.call(op, Method::Get, &["pages", id]).query([("fields", "content,redirect")])
+            api.call(op, Method::Get, &["pages", id]).query([("fields", "content,redirect,attributes")])
         });
         let dto = asked.await.map_err(|trouble| trouble.into_error(op))?;
+        if dto.has_comments() {
+            return not_bare("comments");
+        }
         if dto.has_text() {
             let error = Error::new(Kind::NotEmpty, op, format!("there is text on the page of {path}"));
             return Err(error.hint("it would be lost: delete the page in a browser if nobody needs it"));
@@ -111,25 +136,27 @@ impl Wiki {
         Ok(())
     }
 
-    async fn ask_removal(&self, op: &'static str, page: &str) -> Result<()> {
-        let asked = self
-            .api
-            .exchange::<Value>(|api| api.call(op, Method::Delete, &["pages", page]).query([("recursive", "false")]));
-        let removed = asked.await;
-        self.index.forget_tree();
-        removed.map(drop).map_err(|trouble| trouble.into_error(op))
+    /// Whether tables hang on a page, which are no attachments. A wiki that does not know the question has none.
+    async fn has_tables(&self, op: &'static str, id: &str) -> Result<bool> {
+        let asked = self.api.exchange::<ResultsDto<Value>>(|api| {
+            api.call(op, Method::Get, &["pages", id, "resources"]).query([("types", "grid"), ("page_size", "1")])
+        });
+        match asked.await {
+            Ok(page) => Ok(!page.results.is_empty()),
+            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 400 | 404 | 405 | 422 | 501) => Ok(false),
+            Err(trouble) => Err(trouble.into_error(op)),
+        }
     }
 
     /// Removes a file for ever.
     pub(super) async fn delete_file(&self, op: &'static str, page: &str, file: &str) -> Result<()> {
-        let deleted = match self.ask_deletion(op, page, file).await {
-            // Removed twice is removed.
-            Err(error) if error.in_doubt() => match self.ask_deletion(op, page, file).await {
-                Err(error) if error.kind == Kind::NotFound => Ok(()),
-                deleted => deleted,
-            },
-            deleted => deleted,
-        };
+        let deleted = persist(|| async {
+            let asked = self.api.exchange::<Value>(|api| {
+                api.call(op, Method::Delete, &["pages", page, "attachments", file]).repeatable()
+            });
+            asked.await.map(drop).map_err(|trouble| trouble.into_error(op))
+        });
+        let deleted = deleted.await.map(drop);
         match &deleted {
             Ok(()) => self.index.file_gone(page, file),
             Err(error) if error.kind == Kind::NotFound => self.index.file_gone(page, file),
@@ -137,11 +164,24 @@ impl Wiki {
         }
         deleted
     }
+}
 
-    async fn ask_deletion(&self, op: &'static str, page: &str, file: &str) -> Result<()> {
-        let asked =
-            self.api.exchange::<Value>(|api| api.call(op, Method::Delete, &["pages", page, "attachments", file])).await;
-        asked.map(drop).map_err(|trouble: Trouble| trouble.into_error(op))
+/// Asks for a removal until it is known what came of it: what an earlier attempt may have removed is not missing. `None`
+/// when it was such an attempt.
+async fn persist<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<Option<T>> {
+    let mut waits = AGAIN.iter();
+    let mut is_first = true;
+    loop {
+        match ask().await {
+            Ok(done) => return Ok(Some(done)),
+            Err(error) if error.kind == Kind::NotFound && !is_first => return Ok(None),
+            Err(error) if error.retry == Retry::Never => return Err(error),
+            Err(error) => match waits.next() {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => return Err(error),
+            },
+        }
+        is_first = false;
     }
 }
 

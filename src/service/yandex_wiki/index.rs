@@ -27,6 +27,8 @@ const BELIEF_FACTOR: u32 = 5;
 const BELIEF_MIN: Duration = Duration::from_millis(100);
 /// It is believed no longer.
 const BELIEF_MAX: Duration = Duration::from_secs(30);
+/// That there is no page at a slug is believed for so long.
+const MISS_BELIEVED: Duration = Duration::from_secs(1);
 /// Pages that are remembered.
 const PAGES_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
@@ -92,8 +94,8 @@ pub(super) type Children = BTreeMap<String, Page>;
 
 /// See the module.
 pub(super) struct Index {
-    /// By the slug as it was asked for.
-    pages: Mutex<LruCache<String, (Page, Instant)>>,
+    /// By the slug as it was asked for; `None` where there is none.
+    pages: Mutex<LruCache<String, (Option<Page>, Instant)>>,
     /// By the id of the page.
     files: Mutex<LruCache<String, Files>>,
     /// By the slug of the page.
@@ -122,11 +124,16 @@ impl Index {
     pub(super) fn page(&self, slug: &str, age_max: Duration) -> Option<Page> {
         let mut pages = lock(&self.pages);
         let (page, asked) = pages.get(slug)?;
-        (asked.elapsed() < age_max).then(|| page.clone())
+        page.clone().filter(|_| asked.elapsed() < age_max)
     }
 
-    /// The wiki has this page at `slug`.
-    pub(super) fn page_there(&self, slug: &str, page: Page) {
+    /// Whether there was no page at `slug` a moment ago.
+    pub(super) fn is_missing(&self, slug: &str) -> bool {
+        lock(&self.pages).get(slug).is_some_and(|(page, asked)| page.is_none() && asked.elapsed() < MISS_BELIEVED)
+    }
+
+    /// The wiki has this page at `slug`, or none.
+    pub(super) fn page_heard_of(&self, slug: &str, page: Option<Page>) {
         lock(&self.pages).put(slug.to_owned(), (page, Instant::now()));
     }
 
@@ -171,11 +178,13 @@ impl Index {
     ) -> Vec<AttachmentDto> {
         let mut files = lock(&self.files);
         let known = files.get_or_insert_mut(page.to_owned(), Files::default);
-        known.changes.retain(|(at, _)| *at >= asked);
-        for (_, change) in &known.changes {
+        for (_, change) in known.changes.iter().filter(|(at, _)| *at >= asked) {
             change.apply(&mut listed);
         }
-        known.listed = Some(Listed::new(listed.clone(), asked));
+        // One that was asked for later, and answered sooner, knows better.
+        if known.listed.as_ref().is_none_or(|held| held.asked <= asked) {
+            known.listed = Some(Listed::new(listed.clone(), asked));
+        }
         listed
     }
 
@@ -247,14 +256,13 @@ pub(super) fn named<'a>(files: &'a [AttachmentDto], pages: &BTreeSet<&str>) -> V
     files.iter().map(shown).collect()
 }
 
-/// The file of `files` that is shown as `name`, where no page has it.
-pub(super) fn find<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a AttachmentDto> {
-    let plain = files.iter().filter(|file| file.name == name).max_by(|a, b| a.rank().cmp(&b.rank()));
-    plain.or_else(|| find_twin(files, name))
+/// The newest file of `files` that is called `name`.
+pub(super) fn newest<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a AttachmentDto> {
+    files.iter().filter(|file| file.name == name).max_by(|a, b| a.rank().cmp(&b.rank()))
 }
 
-/// The file of `files` whose name with its id in it is `name`.
-pub(super) fn find_twin<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a AttachmentDto> {
+/// The file of `files` whose name with its id in it is `name`; the newest of its name can be called so, too.
+pub(super) fn by_id<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a AttachmentDto> {
     let id = twins::id_in(name)?;
     files.iter().find(|file| file.id == id && twin_name(files, file) == name)
 }
@@ -292,9 +300,11 @@ mod tests {
         let names: Vec<String> = named(&files, &pages).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a (id 9).txt", "a (id 10).txt", "a.txt", "b (id 4)"]);
         for (name, file) in named(&files, &BTreeSet::new()) {
-            assert_eq!(find(&files, &name).unwrap().id, file.id, "{name}");
+            let found = newest(&files, &name).or_else(|| by_id(&files, &name));
+            assert_eq!(found.unwrap().id, file.id, "{name}");
         }
-        assert!(find(&files, "a (id 4).txt").is_none() && find(&files, "c").is_none());
+        assert_eq!(by_id(&files, "a (id 3).txt").unwrap().id, "3");
+        assert!(by_id(&files, "a (id 4).txt").is_none() && newest(&files, "c").is_none());
     }
 
     #[test]
@@ -303,7 +313,8 @@ mod tests {
         let names: Vec<String> = named(&files, &BTreeSet::new()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a (id 1) (id 1).txt", "a.txt", "a (id 1).txt"]);
         for (name, file) in named(&files, &BTreeSet::new()) {
-            assert_eq!(find(&files, &name).unwrap().id, file.id, "{name}");
+            let found = newest(&files, &name).or_else(|| by_id(&files, &name));
+            assert_eq!(found.unwrap().id, file.id, "{name}");
         }
     }
 
@@ -312,7 +323,7 @@ mod tests {
         let files = [file(1, "../x", 0), file(2, "..", 0), file(3, "a\nb", 0)];
         for (name, file) in named(&files, &BTreeSet::new()) {
             assert!(is_entry_name(&name), "{name:?}");
-            assert_eq!(find(&files, &name).unwrap().id, file.id);
+            assert_eq!(by_id(&files, &name).unwrap().id, file.id);
         }
     }
 
@@ -343,6 +354,28 @@ mod tests {
         assert!(index.files("1").is_none(), "a quick listing is believed for a moment");
         let later = index.files_listed("1", vec![file(7, "other", 0)], Instant::now());
         assert_eq!(ids(&later), ["7"], "a later listing knows better");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_listings_at_once_the_later_one_counts() {
+        let index = Index::default();
+        let (early, step) = (Instant::now(), Duration::from_millis(10));
+        tokio::time::advance(step).await;
+        index.file_there("1", file(2, "new", 0));
+        tokio::time::advance(step).await;
+        index.files_listed("1", vec![file(2, "new", 0)], Instant::now());
+        let slow = index.files_listed("1", vec![file(1, "old", 0)], early);
+        assert_eq!(ids(&slow), ["1", "2"], "what was done since counts for it, too");
+        assert_eq!(ids(&index.files("1").unwrap()), ["2"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_nothing_is_there_is_believed_for_a_moment() {
+        let index = Index::default();
+        index.page_heard_of("r/a", None);
+        assert!(index.is_missing("r/a") && index.page("r/a", BELIEF_MAX).is_none());
+        tokio::time::advance(MISS_BELIEVED).await;
+        assert!(!index.is_missing("r/a") && !index.is_missing("r/b"));
     }
 
     #[tokio::test(start_paused = true)]

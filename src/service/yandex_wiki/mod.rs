@@ -143,6 +143,8 @@ struct Wiki {
     doubts: Doubts,
     /// Sessions of this process that have not become a file yet.
     begun: Recent<()>,
+    /// How often sessions of this process were asked to be attached.
+    asked: Recent<u32>,
     /// Sessions whose parts are known to be all there: nobody says so twice.
     ended: Recent<()>,
     /// Which session has become which file, for those of late.
@@ -175,6 +177,7 @@ impl YandexWiki {
             empty_files: AtomicU8::new(EmptyFiles::Unknown as u8),
             doubts: Doubts::new(PACE),
             begun: Recent::default(),
+            asked: Recent::default(),
             ended: Recent::default(),
             made: Recent::default(),
         })))

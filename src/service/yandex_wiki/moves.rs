@@ -75,24 +75,39 @@ impl Wiki {
             return Err(Error::new(Kind::Conflict, OP, format!("{from} is another page by now")));
         }
         let (holder, there) = self.entry_at(OP, to).await?;
+        let mut replaced = None;
         match there {
             Some(Entry::File(..)) => return Err(Error::new(Kind::NotDirectory, OP, format!("{to} is a file"))),
             // The same page by another spelling of its slug.
             Some(Entry::Page(other)) if other.id.as_deref() == Some(id.as_str()) => {}
             Some(Entry::Page(other)) => {
                 self.check_bare(OP, to, &other).await?;
-                let replaced = self.page_node(&other, to.name());
-                self.remove_entry(to, &replaced).await?;
+                replaced = self.make_room(to, &other).await?;
             }
             None => {}
         }
         let target = format!("{}/{}", holder.slug, to.name());
         let moved = self.ask_move(&page, &id, &target).await;
         self.index.forget_tree();
-        moved?;
-        let now = self.page_by_id(&id).await?.ok_or_else(|| missing(OP, to))?;
+        if let Err(error) = moved {
+            if let Some(token) = replaced
+                && let Err(error) = self.recover_page(OP, &token).await
+            {
+                tracing::warn!(%error, "the empty page that was to be replaced could not be brought back");
+            }
+            return Err(once(error));
+        }
+        let now = self.page_by_id(&id).await.map_err(once)?.ok_or_else(|| missing(OP, to))?;
         let now = self.retitle(now, from.name(), to.name()).await;
         Ok(self.page_node(&now, slugs::last(&now.slug)))
+    }
+
+    /// Removes an empty page that another one shall replace; what can bring it back.
+    async fn make_room(&self, to: &RemotePath, page: &Page) -> Result<Option<String>> {
+        match &page.id {
+            Some(id) => self.delete_page(OP, id).await.map_err(refused),
+            None => Err(Error::new(Kind::NotEmpty, OP, format!("there are pages below {to}"))),
+        }
     }
 
     /// Asks for the move, and waits for its end.
@@ -106,7 +121,7 @@ impl Wiki {
             Ok(moving) => self.await_move(page, id, moving).await,
             // The call itself may be missing: then the page is where it was.
             Err(Trouble::Refused(refusal)) if matches!(refusal.status, 404 | 405 | 501) => {
-                match self.page_by_id(id).await? {
+                match self.page_by_id(id).await.map_err(once)? {
                     Some(now) if now.slug == page.slug => {
                         let error = Error::new(Kind::CrossDevice, OP, "this wiki cannot move pages by its API");
                         Err(error.hint("mv copies instead, without the text of the page"))
@@ -130,7 +145,7 @@ impl Wiki {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LOOK_MAX);
             let Some(operation) = &moving.operation else {
-                if self.page_by_id(id).await?.is_some_and(|now| now.slug != page.slug) {
+                if self.page_by_id(id).await.map_err(once)?.is_some_and(|now| now.slug != page.slug) {
                     return Ok(());
                 }
                 continue;
@@ -147,6 +162,8 @@ impl Wiki {
                 }
                 Ok(_) => {}
                 Err(error) if matches!(error.retry, Retry::After(_)) => {}
+                // It may be over, and forgotten.
+                Err(error) if error.kind == Kind::NotFound && self.has_left(page, id).await => return Ok(()),
                 Err(error) => return Err(once(error)),
             }
         }

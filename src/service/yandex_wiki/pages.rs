@@ -9,15 +9,15 @@ use tokio::time::Instant;
 use super::Wiki;
 use super::answers::{AttachmentDto, BranchDto, MeDto, PageDto, ResultsDto};
 use super::api::Trouble;
-use super::index::{Children, Page, find, named};
+use super::index::{Children, Page, by_id, named, newest};
 use super::slugs;
 use crate::error::{Error, Kind, Result};
 use crate::http::Method;
 use crate::path::{RemotePath, is_entry_name};
 use crate::service::{Node, NodeKind};
 
-/// Results of one page; the service sends no more.
-const PAGE_SIZE: &str = "100";
+/// Results of one page: what an older text has for the most, and a newer one for the usual.
+const PAGE_SIZE: &str = "50";
 /// Pages on the way to a path are believed to be where they were for so long.
 const WAY_BELIEVED: Duration = Duration::from_secs(5);
 /// Sizes asked for at once for one listing.
@@ -30,8 +30,14 @@ const PEOPLE: &str = "https://wiki.yandex.ru";
 /// What stands under a name.
 pub(super) enum Entry {
     Page(Page),
-    /// With the page it is attached to.
-    File(Page, Box<AttachmentDto>),
+    File(File),
+}
+
+/// A file, the page it is attached to, and the name that listings show.
+pub(super) struct File {
+    pub(super) holder: Page,
+    pub(super) dto: Box<AttachmentDto>,
+    pub(super) name: String,
 }
 
 impl Wiki {
@@ -80,10 +86,13 @@ impl Wiki {
     pub(super) async fn ask_page(&self, op: &'static str, slug: &str) -> Result<Option<Page>> {
         match self.get_page(op, slug, "true").await {
             Ok(page) => {
-                self.index.page_there(slug, page.clone());
+                self.index.page_heard_of(slug, Some(page.clone()));
                 Ok(Some(page))
             }
-            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 404 | 410) => Ok(None),
+            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 404 | 410) => {
+                self.index.page_heard_of(slug, None);
+                Ok(None)
+            }
             // A page that leads to another, or what the wiki takes for no slug; listings do not follow.
             Err(Trouble::Refused(refusal)) if matches!(refusal.status, 300..=399 | 400 | 409 | 422) => {
                 let Some(above) = slugs::parent(slug) else { return Ok(None) };
@@ -154,18 +163,26 @@ impl Wiki {
         let holder = self.holder_of(op, path).await?;
         let name = path.name();
         let (page, files) = tokio::join!(self.page_in(op, &holder, name), self.files_of(op, &holder));
-        if let Some(page) = page? {
-            return Ok((holder, Some(Entry::Page(page))));
+        let page = page?;
+        if page.as_ref().is_some_and(|page| slugs::last(&page.slug) == name) {
+            return Ok((holder, page.map(Entry::Page)));
         }
         let files = files?;
-        let Some(file) = find(&files, name).cloned() else { return Ok((holder, None)) };
-        // The newest of a name is called by its id only where a page has the name.
-        let is_by_id = file.name != name;
-        let has_plain = find(&files, &file.name).is_some_and(|plain| plain.id == file.id) && is_entry_name(&file.name);
-        if is_by_id && has_plain && self.page_in(op, &holder, &file.name).await?.is_none() {
-            return Ok((holder, None));
+        if let Some(dto) = newest(&files, name).cloned() {
+            let file = File { holder: holder.clone(), dto: Box::new(dto), name: name.to_owned() };
+            return Ok((holder, Some(Entry::File(file))));
         }
-        Ok((holder.clone(), Some(Entry::File(holder, Box::new(file)))))
+        if let Some(page) = page {
+            // Its slug is what the wiki made of that name.
+            return Ok((holder, Some(Entry::Page(page))));
+        }
+        let Some(dto) = by_id(&files, name).cloned() else { return Ok((holder, None)) };
+        let is_newest = newest(&files, &dto.name).is_some_and(|newest| newest.id == dto.id) && is_entry_name(&dto.name);
+        let shown = match is_newest && self.page_in(op, &holder, &dto.name).await?.is_none() {
+            true => dto.name.clone(),
+            false => name.to_owned(),
+        };
+        Ok((holder.clone(), Some(Entry::File(File { holder, dto: Box::new(dto), name: shown }))))
     }
 
     /// The page called `name` below `holder`.
@@ -174,10 +191,12 @@ impl Wiki {
             return Ok(None);
         }
         let slug = format!("{}/{name}", holder.slug);
-        if let Some(children) = self.index.children(&holder.slug)
-            && children.contains_key(name)
-        {
-            return Ok(children.get(name).cloned());
+        let listed = self.index.children(&holder.slug);
+        if let Some(page) = listed.and_then(|children| children.get(name).cloned()) {
+            return Ok(Some(page));
+        }
+        if self.index.is_missing(&slug) {
+            return self.ask_hole(op, &slug).await;
         }
         match self.ask_page(op, &slug).await? {
             Some(page) => Ok(Some(page)),
@@ -192,7 +211,7 @@ impl Wiki {
         }
         match self.entry_at(OP, path).await? {
             (_, Some(Entry::Page(page))) => Ok(self.page_node(&page, slugs::last(&page.slug))),
-            (_, Some(Entry::File(holder, file))) => self.file_node(OP, &holder, &file, path.name()).await,
+            (_, Some(Entry::File(file))) => self.file_node(OP, &file.holder, &file.dto, &file.name).await,
             (_, None) => Err(missing(OP, path)),
         }
     }
@@ -202,7 +221,7 @@ impl Wiki {
         let page = self.page_of(OP, path).await?;
         let (children, files) = tokio::join!(self.children_of(OP, &page), self.files_of(OP, &page));
         let (children, files) = (children?, files?);
-        let mut nodes: Vec<Node> = children.iter().map(|(name, page)| self.page_node(page, name)).collect();
+        let mut nodes: Vec<Node> = children.iter().map(|(name, page)| self.child_node(page, name)).collect();
         let pages: BTreeSet<&str> = children.keys().map(String::as_str).collect();
         let sizing: Vec<_> =
             named(&files, &pages).into_iter().map(|(name, file)| self.named_node(&page, file, name)).collect();
@@ -300,8 +319,21 @@ impl Wiki {
         }
     }
 
+    /// The same for a listing, which one file that is out of order does not hide.
     async fn named_node(&self, page: &Page, file: &AttachmentDto, name: String) -> Result<Node> {
-        self.file_node("list", page, file, &name).await
+        match self.file_node("list", page, file, &name).await {
+            Err(error) if matches!(error.kind, Kind::Server | Kind::Protocol | Kind::Invalid | Kind::Unsupported) => {
+                tracing::info!(%error, name, "the size of the file cannot be known");
+                Ok(self.node_of_unknown(page.id.as_deref().unwrap_or_default(), file, &name))
+            }
+            node => node,
+        }
+    }
+
+    /// A page below another, which is listed without its moment.
+    fn child_node(&self, page: &Page, name: &str) -> Node {
+        let modified = page.modified.or_else(|| self.index.page(&page.slug, Duration::MAX)?.modified);
+        self.page_node(&Page { modified, ..page.clone() }, name)
     }
 
     /// A file, with its exact size.
@@ -313,12 +345,17 @@ impl Wiki {
         name: &str,
     ) -> Result<Node> {
         let page = page.id.as_deref().unwrap_or_default();
-        let size = match self.exact_size(op, page, file).await? {
-            Some(size) => size,
-            // Nobody gets its bytes: what the wiki tells is as good as anything.
-            None => file.told_bytes().unwrap_or(0),
-        };
-        Ok(self.node_of(page, file, name, size))
+        match self.exact_size(op, page, file).await? {
+            Some(size) => Ok(self.node_of(page, file, name, size)),
+            None => Ok(self.node_of_unknown(page, file, name)),
+        }
+    }
+
+    /// A file whose bytes nobody gets, at least now. It is not shown as empty: who reads it shall hear why, and not nothing.
+    fn node_of_unknown(&self, page: &str, file: &AttachmentDto, name: &str) -> Node {
+        let node = self.node_of(page, file, name, file.told_bytes().unwrap_or(0).max(1));
+        // Once it is known, it is another version.
+        Node { version: format!("{}?", file.id), ..node }
     }
 
     pub(super) fn node_of(&self, page: &str, file: &AttachmentDto, name: &str, size: u64) -> Node {
@@ -326,7 +363,7 @@ impl Wiki {
             name: name.to_owned(),
             kind: NodeKind::File,
             size,
-            modified: file.created(),
+            modified: file.created().unwrap_or(SystemTime::UNIX_EPOCH),
             // Its bytes never change.
             version: file.id.clone(),
             id: format!("{page}/{}", file.id),

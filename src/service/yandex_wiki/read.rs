@@ -21,7 +21,7 @@ use super::Wiki;
 use super::answers::{AttachmentDto, Check};
 use super::slugs::percent_decoded;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::http::{Answer, Method, Rest};
+use crate::http::{Answer, Method, Request, Rest};
 use crate::path::RemotePath;
 use crate::service::Node;
 
@@ -285,7 +285,7 @@ impl Wiki {
 
     async fn from_store(&self, url: Url, file: &FileRef, range: &Range<u64>) -> Result<Got> {
         let span = span(range);
-        let answer = self.guests.get(OP, url, |request| request.header("range", &span)).await?;
+        let answer = self.guests.get(OP, url, |request| request.header("range", &span).secret_address()).await?;
         judge(answer, file, range).await
     }
 
@@ -330,21 +330,55 @@ impl Wiki {
         Ok(size)
     }
 
+    /// Asks for the first byte, and where that tells nothing, for all of them, of which none is read that need not be.
     async fn ask_size(&self, op: &'static str, page: &str, file: &str) -> Result<Option<u64>> {
-        const FIRST: &str = "bytes=0-0";
-        let mut answer = self.download(page, file, FIRST).await?;
-        if is_redirect(&answer) {
-            let url = self.place_of(&answer)?;
-            answer = self.guests.get(op, url, |request| request.header("range", FIRST)).await?;
+        for span in [Some("bytes=0-0"), None] {
+            let answer = self.begin_download(op, page, file, span).await?;
+            match answer.status() {
+                206 => match answer.content_range() {
+                    Some((_, total)) => return Ok(Some(total)),
+                    None => continue,
+                },
+                200 => {
+                    let told = answer.header("content-length").and_then(|length| length.parse().ok());
+                    return match told {
+                        Some(length) => Ok(Some(length)),
+                        None => answer.count().await.map(Some),
+                    };
+                }
+                // There is no first byte.
+                416 if answer.header("content-range").is_some_and(|range| range.trim() == "bytes */0") => {
+                    return Ok(Some(0));
+                }
+                403 | 404 | 409 | 410 | 423 | 451 => return Ok(None),
+                400..=499 | 501 if span.is_some() => {}
+                _ => return Err(self.api.refusal(answer).await.into_error(op)),
+            }
         }
-        match answer.status() {
-            206 => Ok(answer.content_range().map(|(_, total)| total)),
-            200 => Ok(answer.header("content-length").and_then(|length| length.parse().ok())),
-            // There is no first byte.
-            416 => Ok(Some(0)),
-            403 | 404 | 409 | 410 | 423 | 451 => Ok(None),
-            _ => Err(self.api.refusal(answer).await.into_error(op)),
+        Ok(None)
+    }
+
+    /// An answer with bytes of a file, from wherever the wiki sends us.
+    async fn begin_download(&self, op: &'static str, page: &str, file: &str, span: Option<&str>) -> Result<Answer> {
+        let call = ["pages", page, "attachments", file, "download"];
+        let answer = self
+            .api
+            .fetch(|api| {
+                let call = api.call(op, Method::Get, &call);
+                match span {
+                    Some(span) => call.header("range", span),
+                    None => call,
+                }
+            })
+            .await?;
+        if !is_redirect(&answer) {
+            return Ok(answer);
         }
+        let with = |request: Request| match span {
+            Some(span) => request.header("range", span).secret_address(),
+            None => request.secret_address(),
+        };
+        self.guests.follow(op, &answer, with).await
     }
 }
 

@@ -1,17 +1,16 @@
 //! What became of an upload whose answer was lost. The session says how far it is; whether it has become a file, the
-//! newest attachments of the page say. Nothing is attached twice.
+//! attachments of the page say. Nothing is attached twice.
 
 use std::time::Duration;
 
 use super::Wiki;
-use super::answers::{AttachmentDto, ResultsDto, Status, moment};
+use super::answers::{AttachmentDto, Status, moment};
 use super::upload::{OP, Open, read, receipt};
 use crate::error::{Error, Kind, Result};
-use crate::http::Method;
 use crate::service::{Node, Progress, Receipt, SessionToken, Spec};
 
-/// The newest attachments that are looked through: others may attach at the same time, not so many.
-const NEWEST: &str = "100";
+/// The clocks of sessions and attachments may differ by so much.
+const CLOCKS_APART: Duration = Duration::from_secs(300);
 /// The waits between two questions, where nobody else asks them.
 const WAITS: [Duration; 7] = [
     Duration::from_millis(100),
@@ -37,45 +36,52 @@ impl Wiki {
             Some(Status::Open) => return Ok(Progress::Holds(receipts.to_vec())),
             // Only the answer to the end of the parts was lost: nothing has been attached.
             Some(Status::Finished) if self.is_unattached(&open) => return Ok(Progress::Holds(all_parts(&open))),
-            None if self.is_unattached(&open) => return Ok(Progress::Gone),
-            Some(Status::Gone) => return Ok(Progress::Gone),
-            Some(Status::Finished | Status::Used) | None => {}
+            Some(Status::Gone) | None if self.is_unattached(&open) => return Ok(Progress::Gone),
+            // Sessions that were used may be cleaned up.
+            Some(Status::Finished | Status::Used | Status::Gone) | None => {}
         }
         // What another process has asked for may be running from now on.
         let may_be_running = self.doubts.may_be_running(&open.id, open.size);
         Ok(match (self.look(&open).await?, status) {
             (Some(node), _) => Progress::Finished(node),
             (None, _) if may_be_running => Progress::Unknown,
-            (None, Some(Status::Finished)) => Progress::Holds(all_parts(&open)),
+            (None, Some(Status::Finished)) => self.end_doubt(&open).await?,
             (None, _) => Progress::Gone,
         })
     }
 
+    /// Makes certain that a session is not attached any more by a request of which nothing was heard: what is given up
+    /// cannot be. Where the wiki does not give it up, the time that has passed must do.
+    async fn end_doubt(&self, open: &Open) -> Result<Progress> {
+        let token = SessionToken { id: open.id.clone(), state: serde_json::Value::Null };
+        self.abort_session(&token).await?;
+        Ok(match self.session(&open.id).await?.map(|session| session.status()) {
+            Some(Status::Finished) => Progress::Holds(all_parts(open)),
+            // It was quicker.
+            Some(Status::Used) => Progress::Unknown,
+            _ => Progress::Gone,
+        })
+    }
+
     /// Whether it is certain that nobody has asked to attach the session without hearing an answer.
-    fn is_unattached(&self, open: &Open) -> bool {
+    pub(super) fn is_unattached(&self, open: &Open) -> bool {
         self.begun.get(&open.id).is_some() && !self.doubts.is_noted(&open.id)
     }
 
-    /// The file that `open` has become, if it has. A second one of the same session is removed.
+    /// The file that `open` has become, if it has. What was attached once more because an answer was lost is removed.
     pub(super) async fn look(&self, open: &Open) -> Result<Option<Node>> {
-        let mut made = Vec::new();
-        for file in self.made_by(open).await? {
-            // Of another size it is somebody else's, and none of our business.
-            let size = self.exact_size(OP, &open.page, &file).await?;
-            if size.is_none_or(|size| size == open.size) {
-                made.push((file, size));
-            }
-        }
-        if made.is_empty() {
-            return Ok(None);
-        }
-        let (kept, _) = made.remove(0);
+        let mut made = self.made_by(open).await?;
+        let times = self.asked.get(&open.id).unwrap_or(0);
+        // Asked once, one of them is ours, and a reader finds the newest; more than once, the first is, and so are others.
+        let kept = match times > 1 && !made.is_empty() {
+            true => Some(made.remove(0)),
+            false => made.pop(),
+        };
+        let Some(kept) = kept else { return Ok(None) };
         let node = self.accept(open, kept).await?;
-        for (echo, size) in made {
-            if size == Some(open.size) {
-                tracing::info!(name = open.name, "the wiki has attached the file twice; removing the second");
-                self.delete_file(OP, &open.page, &echo.id).await?;
-            }
+        for echo in made.into_iter().take(usize::try_from(times.saturating_sub(1)).unwrap_or(0)) {
+            tracing::info!(name = open.name, "the wiki has attached the file once more; removing the second");
+            self.delete_file(OP, &open.page, &echo.id).await?;
         }
         Ok(Some(node))
     }
@@ -83,23 +89,20 @@ impl Wiki {
     /// Files that the session may have become, oldest first: of its name, its user and its size, not there before, and of
     /// no other upload of this mount.
     async fn made_by(&self, open: &Open) -> Result<Vec<AttachmentDto>> {
-        let asked = self.api.exchange::<ResultsDto<AttachmentDto>>(|api| {
-            api.call(OP, Method::Get, &["pages", &open.page, "attachments"]).query([
-                ("order_by", "created_at"),
-                ("order_direction", "desc"),
-                ("page_size", NEWEST),
-            ])
-        });
-        let newest = asked.await.map_err(|trouble| trouble.into_error(OP))?.results;
-        let begun = open.created.as_deref().map(moment);
+        let begun = open.created.as_deref().and_then(moment);
         let is_it = |file: &AttachmentDto| {
             let of_another = self.made.get(&file.id).is_some_and(|session| session != open.id);
-            let is_later = begun.is_none_or(|begun| file.created_at.is_none() || file.created() >= begun);
-            let of_user = open.user.is_none() || file.user().is_none() || file.user() == open.user.as_deref();
-            let new = !open.there.contains(&file.id) && !of_another && is_later && of_user;
-            file.name == open.name && new && file.may_have(open.size)
+            let is_earlier = begun.zip(file.created()).is_some_and(|(begun, created)| created + CLOCKS_APART < begun);
+            let of_other_user = open.user.as_deref().zip(file.user()).is_some_and(|(ours, theirs)| ours != theirs);
+            let is_new = !open.there.contains(&file.id) && !of_another && !is_earlier && !of_other_user;
+            file.name == open.name && is_new && file.may_have(open.size)
         };
-        let mut made: Vec<AttachmentDto> = newest.into_iter().filter(is_it).collect();
+        let mut made = Vec::new();
+        for file in self.ask_files(OP, &open.page).await?.into_iter().filter(is_it) {
+            if self.exact_size(OP, &open.page, &file).await?.is_none_or(|size| size == open.size) {
+                made.push(file);
+            }
+        }
         made.sort_by(|a, b| a.rank().cmp(&b.rank()));
         Ok(made)
     }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::answers::{AttachmentDto, Check, ResultsDto, SessionDto, Status};
 use super::api::Trouble;
-use super::index::{Page, find};
+use super::codes::Refusal;
+use super::entries::AGAIN as WAITS;
+use super::index::Page;
 use super::pages::Entry;
 use super::{EmptyFiles, Wiki, slugs};
 use crate::error::{Error, Kind, Result, Retry};
@@ -22,6 +24,21 @@ pub(super) const OP: &str = "upload";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The media type of a part; the service takes no other.
 const BYTES: &str = "application/octet-stream";
+/// When there may be room again that our own sessions take.
+const ROOM_WAIT: Duration = Duration::from_millis(500);
+/// How long the antivirus is waited for, where a file is to be replaced or nothing else is known of the new one: about half
+/// a minute.
+const CHECK_WAITS: [Duration; 9] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(6),
+    Duration::from_secs(8),
+    Duration::from_secs(8),
+];
 /// Nothing was done: it may be tried again.
 const AGAIN: Retry = Retry::After(Duration::ZERO);
 
@@ -63,19 +80,24 @@ impl Wiki {
         }
     }
 
-    /// Where the file at `path` goes, and what it replaces.
-    async fn target(&self, path: &RemotePath) -> Result<Target> {
-        let (holder, entry) = self.entry_at(OP, path).await?;
-        if let Some(Entry::Page(_)) = entry {
-            return Err(is_page(OP, path));
-        }
+    /// Where a file goes, and what it replaces.
+    async fn target(&self, spec: &Spec) -> Result<Target> {
+        let path = &spec.path;
+        let holder = self.holder_of(OP, path).await?;
         let page = match holder.id.clone() {
             Some(id) => id,
             None => self.make_real(&holder).await?,
         };
         // What is heard from an older listing would be replaced, and what is newer would stay.
         let files = self.ask_files(OP, &page).await?;
-        let replaces = find(&files, path.name()).map(|file| file.id.clone());
+        let shown = match self.entry_at(OP, path).await? {
+            (_, Some(Entry::Page(_))) => return Err(is_page(OP, path)),
+            (_, Some(Entry::File(file))) => Some(file.dto.id),
+            (_, None) => None,
+        };
+        // What the program has opened, while it is there: what somebody else has put beside it since is not its to remove.
+        let opened = spec.replaces.as_ref().and_then(|node| node.id.split_once('/')).map(|(_, file)| file);
+        let replaces = files.iter().find(|file| Some(file.id.as_str()) == opened).map(|file| file.id.clone()).or(shown);
         let there = files.iter().filter(|file| file.name == path.name()).map(|file| file.id.clone());
         Ok(Target { there: there.collect(), page, replaces })
     }
@@ -92,7 +114,7 @@ impl Wiki {
             let what = format!("the file has {size} bytes, the wiki takes {}", self.file_max);
             return Err(Error::new(Kind::TooLarge, OP, what));
         }
-        let target = self.target(&spec.path).await?;
+        let target = self.target(spec).await?;
         let name = spec.path.name();
         let asked = self.api.exchange::<SessionDto>(|api| {
             let body = json!({"file_name": name, "file_size": size});
@@ -100,10 +122,15 @@ impl Wiki {
         });
         let session = match asked.await {
             Ok(session) => session,
-            Err(Trouble::Refused(refusal)) if size == 0 && refusal.is_about_state() => {
-                return Err(self.no_empty_files(refusal.into_error(OP), AGAIN));
+            Err(Trouble::Refused(refusal)) if size == 0 && refusal.may_be_about_emptiness() => {
+                return Err(self.no_empty_files(&refusal).retry(AGAIN));
             }
-            Err(trouble) => return Err(trouble.into_error(OP)),
+            Err(trouble) => {
+                let error = trouble.into_error(OP);
+                // Sessions of our own take room, too, and give it back in a moment.
+                let ours = error.kind == Kind::Quota && !self.begun.is_empty();
+                return Err(if ours { error.retry(Retry::After(ROOM_WAIT)) } else { error });
+            }
         };
         let open = Open {
             page: target.page,
@@ -129,14 +156,20 @@ impl Wiki {
             Err(Trouble::Refused(refusal)) if refusal.is_about_state() => {
                 // Is it the part, or the session?
                 let lost = self.session(&open.id).await?.is_none_or(|session| session.status() != Status::Open);
+                let in_conflict = refusal.status == 409;
                 let error = refusal.into_error(OP);
-                Err(if lost { error.kind(Kind::NotFound) } else { error.kind(Kind::Protocol) })
+                Err(match (lost, in_conflict) {
+                    (true, _) => error.kind(Kind::NotFound),
+                    // With another part that is under way: it has its turn after that.
+                    (false, true) => error.kind(Kind::Busy).retry(AGAIN),
+                    (false, false) => error.kind(Kind::Protocol),
+                })
             }
             Err(trouble) => Err(trouble.into_error(OP)),
         }
     }
 
-    async fn send(&self, session: &str, number: u32, payload: &Payload) -> Result<SessionDto, Trouble> {
+    async fn send(&self, session: &str, number: u32, payload: &Payload) -> Result<Value, Trouble> {
         let number = number.to_string();
         let sent = self.api.exchange(|api| {
             let body = Body::stream(payload.stream(), payload.len());
@@ -212,9 +245,10 @@ impl Wiki {
         match self.session(&open.id).await?.map(|session| session.status()) {
             Some(Status::Finished) => Ok(true),
             Some(Status::Used) => Ok(false),
-            Some(Status::Open) if open.size == 0 && refused.is_about_state() => {
+            Some(Status::Open) if open.size == 0 && refused.may_be_about_emptiness() => {
                 self.give_up(open).await;
-                Err(self.no_empty_files(refused.into_error(OP), Retry::Never).kind(Kind::NotFound))
+                // Whoever hears that the session is gone begins again, and knows by then.
+                Err(self.no_empty_files(&refused).kind(Kind::NotFound))
             }
             // Parts are missing, or not what they should be: nothing can be made of it.
             Some(Status::Open) if refused.is_about_state() => {
@@ -222,6 +256,8 @@ impl Wiki {
                 Err(refused.into_error(OP).kind(Kind::NotFound))
             }
             Some(Status::Open) => Err(refused.into_error(OP)),
+            // Sessions that were used may be cleaned up.
+            Some(Status::Gone) | None if !self.is_unattached(open) => Ok(false),
             Some(Status::Gone) | None => Err(refused.into_error(OP).kind(Kind::NotFound)),
         }
     }
@@ -247,10 +283,10 @@ impl Wiki {
     }
 
     /// The wiki takes no empty files. From now on this is known, and they stay local.
-    fn no_empty_files(&self, error: Error, retry: Retry) -> Error {
-        tracing::info!("the wiki takes no empty files; they stay local until something is written");
+    fn no_empty_files(&self, refusal: &Refusal) -> Error {
         self.set_empty_files(EmptyFiles::Refused);
-        error.kind(Kind::Unsupported).retry(retry)
+        let what = format!("the wiki takes no empty files, they stay local: {}", refusal.message);
+        Error::new(Kind::Unsupported, OP, what)
     }
 
     /// Makes the session a file of the page.
@@ -261,6 +297,8 @@ impl Wiki {
             // It was attached, whatever its session says.
             return Ok(node);
         }
+        let before = self.asked.get(&open.id).unwrap_or(0);
+        self.asked.put(&open.id, before + 1);
         let asked = self.api.exchange::<ResultsDto<AttachmentDto>>(|api| {
             let body = json!({"upload_sessions": [open.id]});
             api.call(OP, Method::Post, &["pages", &open.page, "attachments"]).json(&body).answer_within(PATIENCE)
@@ -281,33 +319,33 @@ impl Wiki {
             }
         };
         match self.session(&open.id).await?.map(|session| session.status()) {
-            Some(Status::Used) => match self.look(open).await? {
-                Some(node) => Ok(node),
-                None => Err(refused.into_error(OP).kind(Kind::NotFound)),
-            },
             Some(Status::Finished) if refused.status == 404 => {
                 let error = Error::new(Kind::NotFound, OP, "the page was removed meanwhile");
                 self.give_up(open).await;
                 Err(error)
             }
             Some(Status::Finished) => Err(refused.into_error(OP)),
-            _ => Err(refused.into_error(OP).kind(Kind::NotFound)),
+            // An earlier attempt may have been heard, and its session cleaned up.
+            _ => match self.look(open).await? {
+                Some(node) => Ok(node),
+                None => Err(refused.into_error(OP).kind(Kind::NotFound)),
+            },
         }
     }
 
-    /// Makes sure that a file is what was sent, removes what it replaces, and takes it into what is known.
+    /// Makes sure that a file is what was sent, removes what it replaces, and takes it into what is known. What is not what
+    /// was sent is removed, where it is certain whose it is.
     pub(super) async fn accept(&self, open: &Open, file: AttachmentDto) -> Result<Node> {
         self.index.file_there(&open.page, file.clone());
-        if file.check() == Check::Bad {
-            let what = format!("the wiki's antivirus does not let the file through: {}", file.verdict());
-            return Err(self.take_back(open, &file, Error::new(Kind::Corrupt, OP, what)).await);
-        }
         if file.name != open.name {
             let what = format!("the wiki stores the file as {:?}", file.name);
             return Err(self.take_back(open, &file, Error::new(Kind::BadName, OP, what)).await);
         }
-        // From here on the file is there: a question without an answer is asked again before anything is sent.
-        let size = self.exact_size(OP, &open.page, &file).await.map_err(|error| self.look_again(open, error))?;
+        let (file, size) = self.await_check(open, file).await.map_err(|error| self.look_again(open, error))?;
+        if file.check() == Check::Bad {
+            let what = format!("the wiki's antivirus does not let the file through: {}", file.verdict());
+            return Err(self.take_back(open, &file, Error::new(Kind::Corrupt, OP, what)).await);
+        }
         let is_right = size.map_or_else(|| file.may_have(open.size), |size| size == open.size);
         if !is_right {
             let has = size.map_or_else(|| "another size".to_owned(), |size| format!("{size} bytes"));
@@ -315,16 +353,41 @@ impl Wiki {
             return Err(self.take_back(open, &file, Error::new(Kind::Corrupt, OP, what)).await);
         }
         self.downloads.note_size(&file.id, open.size);
-        if let Some(old) = &open.replaces {
-            self.remove_replaced(open, old).await?;
+        match (&open.replaces, file.check()) {
+            (Some(_), Check::Pending) => {
+                tracing::warn!(name = open.name, "the antivirus has not come to an end; the old file stays for now");
+            }
+            (Some(old), _) => self.remove_replaced(open, old).await?,
+            (None, _) => {}
         }
         self.doubts.settled(&open.id);
         self.begun.forget(&open.id);
+        self.asked.forget(&open.id);
         self.made.put(&file.id, open.id.clone());
         if open.size == 0 && self.empty_files() != EmptyFiles::TakenWithPart {
             self.set_empty_files(EmptyFiles::Taken);
         }
         Ok(self.node_of(&open.page, &file, &open.name, open.size))
+    }
+
+    /// Waits for the antivirus, where the old file depends on its word, or the size of the new one. The file as it is then,
+    /// and its size, where that is known.
+    async fn await_check(&self, open: &Open, mut file: AttachmentDto) -> Result<(AttachmentDto, Option<u64>)> {
+        let mut waits = CHECK_WAITS.iter();
+        loop {
+            let size = match self.exact_size(OP, &open.page, &file).await {
+                // The file is there, whatever is wrong with its download.
+                Err(error) if error.retry == Retry::Never => None,
+                size => size?,
+            };
+            let is_enough = file.check() != Check::Pending || (size.is_some() && open.replaces.is_none());
+            let Some(wait) = waits.next().filter(|_| !is_enough) else { return Ok((file, size)) };
+            tokio::time::sleep(*wait).await;
+            let files = self.ask_files(OP, &open.page).await?;
+            if let Some(now) = files.into_iter().find(|other| other.id == file.id) {
+                file = now;
+            }
+        }
     }
 
     async fn remove_replaced(&self, open: &Open, old: &str) -> Result<()> {
@@ -363,13 +426,12 @@ impl Wiki {
     /// Uploads in one go, part after part.
     pub(super) async fn upload_all(&self, spec: &Spec, payload: &Payload) -> Result<Node> {
         let begun = self.begin_session(spec).await?;
-        match self.send_all(spec, &begun.token, payload).await {
-            Err(error) if !error.in_doubt() => {
-                self.give_up(&read(&begun.token)?).await;
-                Err(error)
-            }
-            sent => sent,
+        let sent = self.send_all(spec, &begun.token, payload).await;
+        if sent.is_err() {
+            // Also in doubt: what has not become a file by now shall not become one later.
+            self.give_up(&read(&begun.token)?).await;
         }
+        sent
     }
 
     async fn send_all(&self, spec: &Spec, token: &SessionToken, payload: &Payload) -> Result<Node> {
@@ -377,13 +439,24 @@ impl Wiki {
         while at < end {
             let to = end.min(at + self.part_bytes);
             let part = Part { index, payload: payload.slice(at..to), last: to == end };
-            self.put_part(token, &part).await?;
+            self.put_part_again(token, &part).await?;
             (index, at) = (index + 1, to);
         }
         match self.finish_session(spec, token).await {
             Err(error) if error.in_doubt() => self.settle(spec, token, error).await,
             finished => finished,
         }
+    }
+
+    /// Sends a part until it is there, where nobody else would.
+    async fn put_part_again(&self, token: &SessionToken, part: &Part) -> Result<Receipt> {
+        for wait in WAITS {
+            match self.put_part(token, part).await {
+                Err(Error { retry: Retry::After(asked), .. }) => tokio::time::sleep(wait.max(asked)).await,
+                put => return put,
+            }
+        }
+        self.put_part(token, part).await
     }
 
     /// Gives a session up.
@@ -393,17 +466,22 @@ impl Wiki {
             .api
             .exchange::<Value>(|api| api.call(OP, Method::Post, &["upload_sessions", session, "abort"]).repeatable());
         match asked.await {
-            Ok(_) => Ok(()),
             // Used, given up, or gone: there is nothing left of it.
-            Err(Trouble::Refused(refusal)) if refusal.is_about_state() => Ok(()),
-            Err(trouble) => Err(trouble.into_error(OP)),
+            Err(Trouble::Refused(refusal)) if refusal.is_about_state() => {}
+            asked => drop(asked.map_err(|trouble| trouble.into_error(OP))?),
         }
+        self.begun.forget(session);
+        Ok(())
     }
 
-    async fn give_up(&self, open: &Open) {
+    pub(super) async fn give_up(&self, open: &Open) {
         let token = SessionToken { id: open.id.clone(), state: Value::Null };
-        if let Err(error) = self.abort_session(&token).await {
-            tracing::debug!(%error, "an abandoned upload session is left to the wiki");
+        let mut waits = WAITS.iter();
+        while let Err(error) = self.abort_session(&token).await {
+            match waits.next().filter(|_| error.retry != Retry::Never) {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => return tracing::warn!(%error, "an abandoned upload session is left to the wiki"),
+            }
         }
     }
 }

@@ -61,7 +61,9 @@ impl Machine {
     }
 
     fn goes_whole(&self) -> bool {
-        matches!(self.capability.policy, SizePolicy::Whole { .. }) || self.size <= self.capability.whole_max
+        let whole_max = self.capability.whole_max;
+        // A service without that road has it for no file, not even an empty one.
+        matches!(self.capability.policy, SizePolicy::Whole { .. }) || (whole_max > 0 && self.size <= whole_max)
     }
 
     /// Whether a session may be opened while the writer still writes.
