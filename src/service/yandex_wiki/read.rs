@@ -172,7 +172,17 @@ impl Wiki {
         {
             return Ok(bytes);
         }
-        match self.by_id(file, &range).await? {
+        let mut got = self.by_id(file, &range).await?;
+        if let Got::Not(answer) = &got
+            && matches!(answer.status(), 403 | 409 | 423)
+        {
+            if let Some(error) = self.kept_back(file).await {
+                return Err(error);
+            }
+            // The antivirus may have come to its end meanwhile.
+            got = self.by_id(file, &range).await?;
+        }
+        match got {
             Got::Bytes(bytes) => Ok(bytes),
             Got::Whole(answer) => {
                 if jumps && let Some(bytes) = self.by_address(file, &range).await? {
@@ -184,7 +194,7 @@ impl Wiki {
                 self.keep(stream, file.size);
                 Ok(bytes)
             }
-            Got::Not(answer) => Err(self.not_read(file, answer).await),
+            Got::Not(answer) => Err(self.not_read(answer).await),
         }
     }
 
@@ -279,12 +289,7 @@ impl Wiki {
         judge(answer, file, range).await
     }
 
-    async fn not_read(&self, file: &FileRef, answer: Answer) -> Error {
-        if matches!(answer.status(), 403 | 409 | 423)
-            && let Some(error) = self.kept_back(file).await
-        {
-            return error;
-        }
+    async fn not_read(&self, answer: Answer) -> Error {
         match answer.status() {
             // A picture stands for it, or it was moved to where we may not look.
             404 | 410 => Error::new(Kind::NotFound, OP, "the file is not there any more, or may not be downloaded"),

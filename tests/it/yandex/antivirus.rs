@@ -54,14 +54,8 @@ async fn a_size_that_nobody_knows_yet_is_not_made_up_for_good() {
     }
     yandex.portal.advance(CHECK);
     // A listing is believed for a moment only.
-    crate::support::program::until("the size", || {
-        let client = client.clone();
-        let size = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(client.stat(&path("a.bin"))).map(|node| node.size)
-        });
-        size.join().unwrap().is_ok_and(|size| size == 3000)
-    });
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(client.stat(&path("a.bin")).await.unwrap().size, 3000);
     assert_eq!(content(&*client, &path("a.bin")).await.unwrap(), text(3000, 1));
     yandex.assert_clean();
 }

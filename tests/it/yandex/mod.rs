@@ -67,6 +67,13 @@ async fn rename(client: &YandexWiki, from: &str, to: &str) -> Result<Node> {
     client.rename(&path(from), &node, &path(to)).await
 }
 
+/// Lets time pass for clients.
+async fn pass(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by).await;
+    tokio::time::resume();
+}
+
 /// What is said as an errno.
 fn errno<T: std::fmt::Debug>(answer: Result<T>) -> i32 {
     answer.unwrap_err().errno()
