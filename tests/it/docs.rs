@@ -310,7 +310,7 @@ fn the_sample_configuration_is_taken() {
     let all: String = sample.lines().map(|line| format!("{}\n", uncomment(line))).collect();
     for text in [&sample, &all] {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["wiki.password", "wiki.token", "office.password", "office.key", "pages.token"] {
+        for name in ["wiki.password", "wiki.token", "office.password", "office.key", "pages.token", "cloud.key"] {
             let path = folder.path().join(name);
             fs::write(&path, "geheim\n").unwrap();
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -326,6 +326,8 @@ fn the_sample_configuration_is_taken() {
         assert_eq!(sources.remote("scratch").unwrap().service, ServiceKind::Memory);
         let pages = sources.remote("pages").unwrap_or_else(|refusal| panic!("{refusal}"));
         assert!(pages.service == ServiceKind::YandexWiki && pages.org_id.is_some() && pages.token.is_some());
+        let cloud = sources.remote("cloud").unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert!(cloud.service == ServiceKind::YandexCloud && cloud.folder.is_some() && cloud.token.is_some());
     }
     assert_ne!(sample, all, "some keys are commented out");
 }

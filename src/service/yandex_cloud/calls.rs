@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answers::{self, Listed, Stored, readable};
@@ -87,30 +88,51 @@ impl Cloud {
         let one = |value| self.file(op, value);
         match self.dialect() {
             Dialect::Native => {
-                let folder = &self.api.identity().folder;
-                let listing = || {
-                    let call = self.api.call(op, Method::Get, &[]);
-                    let call = call.query([("folderId", folder.as_str()), ("pageSize", NATIVE_PAGE)]);
-                    call.query(cursor.map(|token| ("pageToken", token)))
-                };
-                let page: NativePage = self.api.exchange(listing).await.map_err(|trouble| trouble.into_error(op))?;
+                let folder = self.api.identity().folder.as_str();
+                let size = ("pageSize", NATIVE_PAGE);
+                let from = [Some(("folderId", folder)), cursor.map(|token| ("pageToken", token))];
+                let page: NativePage = self.page_of(op, size, &from).await?;
                 let files = page.files.unwrap_or_default();
                 // A token comes with every page that has files, the last one too.
                 let next = page.next_page_token.filter(|token| !token.is_empty() && !files.is_empty());
                 Ok(Listed { files: readable(files, one), next })
             }
             Dialect::OpenAi => {
-                let listing = || {
-                    let call = self.api.call(op, Method::Get, &[]).query([("limit", OPEN_AI_PAGE), ("order", "desc")]);
-                    call.query(cursor.map(|last| ("after", last)))
-                };
-                let page: OpenAiPage = self.api.exchange(listing).await.map_err(|trouble| trouble.into_error(op))?;
+                let from = [Some(("order", "desc")), cursor.map(|last| ("after", last))];
+                let page: OpenAiPage = self.page_of(op, ("limit", OPEN_AI_PAGE), &from).await?;
                 let values = page.data.unwrap_or_default();
                 let last = page.last_id.or_else(|| Some(values.last()?.get("id")?.as_str()?.to_owned()));
                 let next = last.filter(|_| page.has_more == Some(true) && !values.is_empty());
                 Ok(Listed { files: readable(values, one), next })
             }
         }
+    }
+
+    /// A page of the size that is wished for, or of the service's own where it does not take the wish.
+    async fn page_of<T: DeserializeOwned>(
+        &self,
+        op: &'static str,
+        size: (&str, &str),
+        from: &[Option<(&str, &str)>],
+    ) -> Result<T> {
+        let listing = |wish: Option<(&str, &str)>| {
+            self.api.call(op, Method::Get, &[]).query(from.iter().copied().chain([wish]).flatten())
+        };
+        let asked = match self.takes_wishes() {
+            true => self.api.exchange(|| listing(Some(size))).await,
+            false => self.api.exchange(|| listing(None)).await,
+        };
+        let asked = match asked {
+            Err(Trouble::Refused(refusal)) if refusal.is_about_the_request() && self.takes_wishes() => {
+                let asked = self.api.exchange(|| listing(None)).await;
+                if asked.is_ok() {
+                    self.takes_no_wishes();
+                }
+                asked
+            }
+            asked => asked,
+        };
+        asked.map_err(|trouble| trouble.into_error(op))
     }
 
     /// All files of the folder.
@@ -127,12 +149,10 @@ impl Cloud {
                 }
             }
             match page.next {
-                Some(next) if cursor.as_ref() == Some(&next) => {
-                    return Err(Error::new(Kind::Protocol, op, "the service repeats a page"));
-                }
-                // Files that were made meanwhile move the others on, so a page may have known ones; not only known ones.
-                Some(next) if files.len() > known => cursor = Some(next),
-                _ => return Ok(files),
+                // One without news would come for ever.
+                Some(next) if files.len() > known && cursor.as_ref() != Some(&next) => cursor = Some(next),
+                Some(_) => return Err(Error::new(Kind::Protocol, op, "the service repeats a page")),
+                None => return Ok(files),
             }
         }
     }

@@ -29,7 +29,8 @@ const DATA_LOSS: u64 = 15;
 const UNAUTHENTICATED: u64 = 16;
 
 /// Words about a file that is too large.
-const ABOUT_SIZE: [&str; 6] = ["too large", "too big", "file size", "size limit", "maximum size", "content size"];
+const ABOUT_SIZE: [&str; 7] =
+    ["too large", "too big", "larger than", "file size", "size limit", "maximum size", "content size"];
 /// Words about a type that is not taken.
 const ABOUT_TYPE: [&str; 4] = ["mime", "media type", "content type", "file type"];
 /// Words about how long a file lives.
@@ -97,7 +98,8 @@ impl Refusal {
             403 => Some(PERMISSION_DENIED),
             404 | 410 => Some(NOT_FOUND),
             409 => Some(ABORTED),
-            429 => Some(RESOURCE_EXHAUSTED),
+            // A limiter says nothing; the service says which limit it is.
+            429 if !self.message.is_empty() => Some(RESOURCE_EXHAUSTED),
             499 => Some(CANCELLED),
             500 => Some(INTERNAL),
             501 => Some(UNIMPLEMENTED),
@@ -158,11 +160,13 @@ impl Refusal {
         let again = Retry::After(self.wait.unwrap_or_default());
         // What only reads may be sent again; what a failure within left behind is unknown.
         let after_failure = if self.only_reads { again } else { Retry::AskFirst };
-        if self.is_html && self.status < 500 {
-            return (Kind::Protocol, Retry::Never);
-        }
         match (self.code(), self.status) {
+            // These come from a gateway, which speaks to people, if at all.
             (_, 413) => (Kind::TooLarge, Retry::Never),
+            // The request did not come to its end.
+            (_, 408) => (Kind::Timeout, again),
+            (None, 429) => (Kind::Throttled, again),
+            (_, status) if self.is_html && status < 500 => (Kind::Protocol, Retry::Never),
             (_, 415) => (Kind::Refused, Retry::Never),
             (Some(INVALID_ARGUMENT | OUT_OF_RANGE), _) if self.speaks_of(&ABOUT_SIZE) => (Kind::TooLarge, Retry::Never),
             (Some(INVALID_ARGUMENT), _) if self.speaks_of(&ABOUT_TYPE) => (Kind::Refused, Retry::Never),
@@ -239,12 +243,20 @@ mod tests {
         ] {
             assert_eq!(judged(status, code, ""), (kind, retry), "{code}");
             let by_status = Refusal { status, ..Refusal::default() }.into_error("upload").kind;
-            if !matches!(code, 2 | 6 | 9 | 11 | 15) {
+            if !matches!(code, 2 | 6 | 8 | 9 | 11 | 15) {
                 assert_eq!(by_status, kind, "HTTP {status} alone");
             }
         }
-        assert_eq!(Refusal { status: 413, ..Refusal::default() }.into_error("x").kind, Kind::TooLarge);
-        assert_eq!(Refusal { status: 502, ..Refusal::default() }.into_error("x").kind, Kind::Unreachable);
+        let gateway = |status: u16, is_html: bool| Refusal { status, is_html, ..Refusal::default() }.into_error("x");
+        for is_html in [false, true] {
+            assert_eq!(gateway(413, is_html).kind, Kind::TooLarge);
+            assert_eq!(gateway(408, is_html).retry, Retry::After(Duration::ZERO), "it was not complete");
+            assert_eq!(gateway(429, is_html).kind, Kind::Throttled);
+            assert_eq!(gateway(502, is_html).kind, Kind::Unreachable);
+        }
+        assert_eq!(gateway(404, true).kind, Kind::Protocol);
+        let quota = Refusal { status: 429, message: "The limit is exceeded".to_owned(), ..Refusal::default() };
+        assert_eq!(quota.into_error("x").kind, Kind::Quota, "in the words of the other dialect");
     }
 
     #[test]

@@ -21,8 +21,13 @@ impl Cloud {
     /// Listings wait for one another and share what comes.
     pub(super) async fn list_now(&self, op: &'static str) -> Result<Vec<Stored>> {
         let asked = Instant::now();
+        self.list_unless(op, || self.catalog.is_listed_since(asked)).await
+    }
+
+    /// The same, unless somebody else's listing is `enough`.
+    async fn list_unless(&self, op: &'static str, enough: impl Fn() -> bool) -> Result<Vec<Stored>> {
         let _turn = self.listing.acquire().await.expect("the turn is never closed");
-        if self.catalog.is_listed_since(asked) {
+        if enough() {
             return Ok(Vec::new());
         }
         let asked = Instant::now();
@@ -38,7 +43,7 @@ impl Cloud {
         if self.catalog.is_believed() {
             return Ok(());
         }
-        for echo in self.list_now(op).await? {
+        for echo in self.list_unless(op, || self.catalog.is_believed()).await? {
             self.remove_quietly(&echo.id).await;
         }
         Ok(())

@@ -50,8 +50,9 @@ impl Lifetimes {
         true
     }
 
-    /// The life that a file should be given now, in days since it was made; `None` while it has enough before it, and where
-    /// no longer one is to be had. Half of what is wanted is enough: a mount that is used once in that time loses nothing.
+    /// The life that a file should be given now, in days since it was made; `None` while it has enough before it. Half of
+    /// what is wanted is enough: a mount that is used once in that time loses nothing. Where no longer life is to be had, it
+    /// is the same again: a service that counts from the change would put the end off.
     pub(super) fn due(&self, file: &Stored, now: SystemTime) -> Option<u64> {
         let (expires, has) = (file.expires?, file.ttl_days?);
         let left = expires.duration_since(now).unwrap_or_default();
@@ -61,7 +62,7 @@ impl Lifetimes {
         let age = now.duration_since(file.created).unwrap_or_default();
         let whole = age.as_secs().div_ceil(DAY) + self.wanted;
         let whole = whole.min(self.refused.load(Ordering::Relaxed).saturating_sub(1));
-        (whole > has).then_some(whole)
+        Some(whole.max(has))
     }
 
     /// The service was asked for more, and gave so many days.
@@ -69,11 +70,13 @@ impl Lifetimes {
         self.refused.fetch_min(days + 1, Ordering::Relaxed);
     }
 
-    /// The service does not let a file live so long: what lies halfway to what it `has`, if anything does.
+    /// The service does not let a file live so long: what lies halfway to what it `has`, that in the end; `None` after it.
     pub(super) fn halfway(&self, has: u64, refused: u64) -> Option<u64> {
+        if refused <= has {
+            return None;
+        }
         self.refused.fetch_min(refused, Ordering::Relaxed);
-        let halfway = has + refused.saturating_sub(has) / 2;
-        (halfway > has && halfway < refused).then_some(halfway)
+        Some(has + (refused - has) / 2)
     }
 }
 
@@ -117,12 +120,14 @@ mod tests {
         assert_eq!(lifetimes.halfway(60, 90), Some(75));
         assert_eq!(lifetimes.halfway(60, 75), Some(67));
         assert_eq!(lifetimes.due(&file(60), at(30.0)), Some(74));
-        assert_eq!(lifetimes.halfway(60, 61), None);
-        assert_eq!(lifetimes.due(&file(60), at(59.0)), None, "nothing longer is to be had");
+        assert_eq!(lifetimes.halfway(60, 61), Some(60));
+        assert_eq!(lifetimes.halfway(60, 60), None);
+        assert_eq!(lifetimes.due(&file(60), at(59.0)), Some(60), "nothing longer is to be had");
         let lifetimes = Lifetimes::new(60, Dialect::Native);
         lifetimes.gives_at_most(80);
         assert_eq!(lifetimes.due(&file(60), at(59.0)), Some(80));
-        assert_eq!(lifetimes.due(&file(80), at(79.0)), None);
+        assert_eq!(lifetimes.due(&file(80), at(79.0)), Some(80));
+        assert_eq!(lifetimes.due(&file(90), at(79.0)), Some(90), "never shorter");
     }
 
     #[test]

@@ -130,6 +130,8 @@ struct Cloud {
     file_max: AtomicU64,
     /// Whether files without content have been refused.
     refuses_empty: AtomicBool,
+    /// Whether the wish for larger pages has been refused.
+    has_small_pages: AtomicBool,
     /// Whether ETags of the storage have turned out to be no checksums.
     has_odd_etags: AtomicBool,
 }
@@ -176,6 +178,7 @@ impl YandexCloud {
             hopeless: Hopeless::default(),
             file_max: AtomicU64::new(config.file_max),
             refuses_empty: AtomicBool::new(false),
+            has_small_pages: AtomicBool::new(false),
             has_odd_etags: AtomicBool::new(false),
         };
         Ok(YandexCloud { cloud: Arc::new(cloud), refresher: Refresher::default() })
@@ -214,6 +217,16 @@ impl Cloud {
     /// The service has refused a file without content.
     fn takes_no_empty_files(&self) {
         self.refuses_empty.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether pages may be asked for by size.
+    fn takes_wishes(&self) -> bool {
+        !self.has_small_pages.load(Ordering::Relaxed)
+    }
+
+    /// The service has pages of its own size.
+    fn takes_no_wishes(&self) {
+        self.has_small_pages.store(true, Ordering::Relaxed);
     }
 
     /// Whether what looks like a checksum of the storage is believed to be one.

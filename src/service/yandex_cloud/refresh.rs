@@ -81,8 +81,12 @@ async fn look_after(cloud: Weak<Cloud>) {
 pub(super) struct Hopeless(Mutex<HashSet<String>>);
 
 impl Hopeless {
-    fn is_new(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned())
+    fn has(&self, id: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn add(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
     }
 }
 
@@ -96,19 +100,18 @@ impl Cloud {
             // The other dialect changes nothing about a file.
             return Ok(());
         }
-        for echo in self.list_now(OP).await? {
-            self.remove_quietly(&echo.id).await;
-        }
-        for file in self.catalog.files().iter().filter(|file| file.upload.is_some()) {
+        self.known(OP).await?;
+        let files = self.catalog.files();
+        for file in files.iter().filter(|file| file.upload.is_some() && !self.hopeless.has(&file.id)) {
             let Some(days) = self.lifetimes.due(file, (self.refresh.now)()) else { continue };
             match self.prolong(file, days).await {
                 Ok(true) => {}
-                Ok(false) if self.hopeless.is_new(&file.id) => {
+                Ok(false) => {
+                    self.hopeless.add(&file.id);
                     let name = crate::error::printable(&file.name).into_owned();
                     let days = file.ttl_days.unwrap_or_default();
                     tracing::warn!(name, "the service removes this file {days} days after it was made; copy it anew");
                 }
-                Ok(false) => {}
                 Err(error) if error.kind == Kind::NotFound => self.forget(&file.id),
                 Err(error) => return Err(error),
             }
@@ -117,20 +120,20 @@ impl Cloud {
         Ok(())
     }
 
-    /// Has a file live for `days` after it was made, or for as long as it may; whether it lives longer now.
+    /// Has a file live for `days` after it was made, or for as long as it may; whether its end has been put off.
     async fn prolong(&self, file: &Stored, days: u64) -> Result<bool> {
         let (has, mut wanted) = (file.ttl_days.unwrap_or_default(), Some(days));
         while let Some(days) = wanted {
             match self.alter(OP, &file.id, &Change::TtlDays(days)).await {
                 Ok(mut changed) => {
                     changed.order = file.order;
-                    let got = changed.ttl_days.unwrap_or_default();
+                    let (got, is_later) = (changed.ttl_days.unwrap_or_default(), changed.expires > file.expires);
                     self.catalog.there(changed);
                     if got < days {
                         // It gives what it gives to everyone: asking for less would make that shorter.
                         self.lifetimes.gives_at_most(got);
                     }
-                    return Ok(got > has);
+                    return Ok(is_later);
                 }
                 Err(Error { kind: Kind::Invalid, .. }) => wanted = self.lifetimes.halfway(has, days),
                 Err(error) => return Err(error),

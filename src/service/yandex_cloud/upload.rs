@@ -162,7 +162,7 @@ impl Cloud {
     }
 
     /// What a refusal to make a file means.
-    fn refused(&self, attempt: &Attempt, refusal: Refusal) -> Error {
+    pub(super) fn refused(&self, attempt: &Attempt, refusal: Refusal) -> Error {
         if attempt.size == 0 && refusal.is_about_the_request() {
             self.takes_no_empty_files();
             // Asked again, it hears that such files stay here.
