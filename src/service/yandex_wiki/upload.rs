@@ -355,7 +355,10 @@ impl Wiki {
         self.downloads.note_size(&file.id, open.size);
         match (&open.replaces, file.check()) {
             (Some(_), Check::Pending) => {
-                tracing::warn!(name = open.name, "the antivirus has not come to an end; the old file stays for now");
+                tracing::warn!(
+                    name = open.name,
+                    "the antivirus has not come to an end; the old file stays beside the new one"
+                );
             }
             (Some(old), _) => self.remove_replaced(open, old).await?,
             (None, _) => {}
