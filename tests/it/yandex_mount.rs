@@ -209,6 +209,8 @@ fn a_refusal_arrives_where_the_program_can_hear_it() {
     writer.sh("echo old > there.txt; mkdir d").ok();
     let ended = writer.sh("dd if=/dev/zero of=large.bin bs=1000 count=2000 status=none");
     assert!(ended.err.contains("File too large"), "{ended:?}");
+    // What was written before that is a file, as on a disk.
+    assert_eq!(writer.sh("stat -c %s large.bin; rm large.bin").ok(), "1000000\n");
     yandex.portal.set(&json!({"total_bytes": 1000})).unwrap();
     let ended = writer.sh("dd if=/dev/zero of=quota.bin bs=1000 count=5 status=none");
     assert!(ended.err.contains("Disk quota exceeded"), "{ended:?}");

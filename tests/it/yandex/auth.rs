@@ -87,6 +87,8 @@ async fn a_token_that_ended_is_told_until_it_is_renewed() {
     let client = yandex.client();
     put(&client, "a.txt", &text(5, 1)).await;
     yandex.portal.advance(LIFE);
+    // What was listed a moment ago is believed.
+    pass(Duration::from_secs(60)).await;
     knock(&client).await;
     yandex.renew(&format!("{IAM_TOKEN}.2"));
     assert_eq!(content(&*client, &path("a.txt")).await.unwrap(), text(5, 1));
@@ -101,9 +103,11 @@ async fn a_token_that_is_revoked_once_is_renewed_at_every_call() {
         put(&client, "a.txt", &text(5, 1)).await;
         yandex.renew(&format!("{IAM_TOKEN}.2"));
         yandex.portal.add_fault(Rule::once(kind, Fault::Inject { what: Injection::ExpiredToken }));
+        pass(Duration::from_secs(60)).await;
         let bytes = text(P + 9, 2);
         put(&client, "a.txt", &bytes).await;
         assert_eq!(content(&*client, &path("a.txt")).await.unwrap(), bytes, "{kind}");
+        assert_eq!(yandex.portal.faults_struck(), 1, "{kind}");
         assert_eq!(fresh(&yandex, "a.txt").await.unwrap(), bytes, "{kind}");
         assert_eq!(yandex.files().len(), 1, "{kind}");
         yandex.assert_clean();

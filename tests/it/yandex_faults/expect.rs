@@ -39,7 +39,12 @@ pub(super) fn told(rule: &Rule) -> Option<Told> {
         _ if kind == "delete_attachment" => Some(Told::Either(LEFT)),
         Fault::Answer { status: 429, .. } => Some(Told::Errno(&[libc::EAGAIN])),
         Fault::Answer { status: 500, .. } => Some(errno_or_done(rule, &[libc::EIO])),
-        Fault::Answer { status: 503, retry_after_s: Some(_), .. } => Some(Told::Errno(&[libc::EBUSY])),
+        // Of these nobody knows whether they went further, whatever else they are told.
+        Fault::Answer { status: 503, retry_after_s: Some(_), .. }
+            if !matches!(kind, "create_session" | "finish" | "attach") =>
+        {
+            Some(Told::Errno(&[libc::EBUSY]))
+        }
         _ => Some(errno_or_done(rule, TROUBLE)),
     }
 }
