@@ -156,7 +156,7 @@ impl Wiki {
         }
         let known = lock(&self.downloads.addresses).get(&file.file).cloned();
         if let Some(url) = known {
-            match self.from_store(url, file, &range).await {
+            match self.ask_store(url, file, &range).await {
                 Ok(Got::Bytes(bytes)) => return Ok(bytes),
                 Ok(_) => self.forget_address(file),
                 Err(error) => {
@@ -220,7 +220,7 @@ impl Wiki {
             return Ok(got);
         }
         let url = self.place_of(&answer)?;
-        let got = self.from_store(url.clone(), file, range).await?;
+        let got = self.ask_store(url.clone(), file, range).await?;
         if matches!(got, Got::Bytes(_)) {
             lock(&self.downloads.addresses).put(file.file.clone(), url);
         }
@@ -249,7 +249,7 @@ impl Wiki {
         if self.address_of(file, true).await? != Some(address) {
             return Ok(None);
         }
-        match self.from_store(url.clone(), file, range).await? {
+        match self.ask_store(url.clone(), file, range).await? {
             Got::Bytes(bytes) => {
                 lock(&self.downloads.addresses).put(file.file.clone(), url);
                 Ok(Some(bytes))
@@ -283,7 +283,7 @@ impl Wiki {
         answer.place().ok_or_else(|| Error::new(Kind::Protocol, OP, "the wiki sends us on, and does not say where to"))
     }
 
-    async fn from_store(&self, url: Url, file: &FileRef, range: &Range<u64>) -> Result<Got> {
+    async fn ask_store(&self, url: Url, file: &FileRef, range: &Range<u64>) -> Result<Got> {
         let span = span(range);
         let answer = self.guests.get(OP, url, |request| request.header("range", &span).secret_address()).await?;
         judge(answer, file, range).await
