@@ -23,7 +23,6 @@ pub mod faults;
 mod host;
 mod journal;
 pub mod link;
-mod md5;
 mod multipart;
 pub mod onlyoffice;
 mod page;

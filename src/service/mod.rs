@@ -13,6 +13,7 @@
 //!
 //! **Cancellation.** Dropping a future may leave the request half sent: the caller must treat that as doubt.
 
+mod call;
 pub mod capability;
 mod doubts;
 pub mod layer;

@@ -17,7 +17,7 @@ use super::support::daemon::Daemon;
 use super::support::upload::{text, whole};
 
 fn mount(cloud: &Cloud) -> Daemon {
-    Daemon::mount_table(&cloud.table(), &[])
+    Daemon::mount_section(&cloud.section(), &[])
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -131,7 +131,7 @@ except OSError as error:
 fn the_largest_file_takes_no_more_memory_than_was_given() {
     for dialect in DIALECTS {
         let cloud = Cloud::new(dialect);
-        let daemon = Daemon::mount_table(&cloud.table(), &["--memory", "32M"]);
+        let daemon = Daemon::mount_section(&cloud.section(), &["--memory", "32M"]);
         daemon.sh("head -c 128000000 /dev/urandom > $L/large && cp $L/large large.bin").ok();
         let peak = daemon.peak_bytes();
         assert!(peak <= (32 + 32) << 20, "{dialect:?}: {} MiB", peak >> 20);
@@ -252,7 +252,7 @@ fn a_file_outlives_the_end_it_was_given_as_long_as_it_is_mounted() {
 fn the_key_shows_in_no_line_of_the_log() {
     for dialect in DIALECTS {
         let cloud = Cloud::new(dialect);
-        let daemon = Daemon::mount_table(&cloud.table(), &["-v", "-v"]);
+        let daemon = Daemon::mount_section(&cloud.section(), &["-v", "-v"]);
         daemon.sh("echo x > a.txt; cat a.txt; cp a.txt b.txt; rm a.txt; echo x > 'b.txt'").ok();
         cloud.portal.set(&json!({"files_max": 0})).unwrap();
         daemon.sh("echo refused > c.txt");

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use uploadfs::error::Kind;
+use uploadfs::error::{Kind, Retry};
 use uploadfs::path::RemotePath;
 use uploadfs::service::memory::{MemoryConfig, Names};
 use uploadfs::service::{Flow, NamedAt, NodeKind, Progress, Service, Sha1Digest, SizePolicy, Spec};
 
 use uploadfs::portal::onlyoffice::{Collation, Generation, Storage};
 use uploadfs::portal::yandex_cloud::ErrorShape;
+use uploadfs::portal::yandex_wiki::{EmptyFiles, OrganisationKind, Repeated, SizeCheck, SlugRule, Step};
 use uploadfs::service::yandex_cloud::Dialect;
 
 use crate::support::cloud;
@@ -21,6 +22,7 @@ use crate::support::fixture::{Fixture, memory, small_parts, stacked};
 use crate::support::office;
 use crate::support::upload::{Upload, any, by_session, content, names, text, whole, whole_max};
 use crate::support::wiki::{self, Which};
+use crate::support::yandex;
 
 /// Sizes around the places where buffers and parts end.
 const SIZES: [usize; 7] = [1, 1023, 1024, 1025, 65_535, 65_536, 65_537];
@@ -106,6 +108,36 @@ conformance! {
         settings.openai_errors = ErrorShape::Flat;
     });
     yandex_cloud_in_its_layers => stacked(cloud::fixture(Dialect::Native, |_| {}));
+    yandex_wiki => yandex::fixture(OrganisationKind::Yandex360, |_| {});
+    yandex_wiki_that_tolerates_what_it_can => yandex::fixture(OrganisationKind::Yandex360, |settings| {
+        settings.size = SizeCheck::Lenient;
+        settings.oversize_at = Step::Never;
+        settings.empty_files = EmptyFiles::Either;
+        settings.second_finish = Repeated::Same;
+        settings.second_attach = Repeated::Same;
+        settings.sessions_reserve = false;
+        settings.short_pages = false;
+        settings.head = true;
+        [settings.gaps, settings.any_content_type, settings.chunked_parts, settings.any_file_name] = [true; 4];
+    });
+    yandex_wiki_of_a_cloud_organisation => yandex::fixture(OrganisationKind::Cloud, |_| {});
+    yandex_wiki_of_latin_slugs => yandex::fixture(OrganisationKind::Yandex360, |settings| settings.slugs = SlugRule::Latin);
+    yandex_wiki_that_answers_ranges => yandex::fixture(OrganisationKind::Yandex360, |settings| settings.ranges = true);
+    yandex_wiki_that_redirects_downloads => yandex::fixture(OrganisationKind::Yandex360, |settings| {
+        settings.download_redirects = true;
+    });
+    yandex_wiki_whose_empty_files_have_a_part => yandex::fixture(OrganisationKind::Yandex360, |settings| {
+        settings.empty_files = EmptyFiles::OnePart;
+    });
+    yandex_wiki_whose_sessions_begin_later => yandex::fixture(OrganisationKind::Yandex360, |settings| {
+        settings.begins_not_started = true;
+        settings.wrong_state_is_conflict = false;
+    });
+    yandex_wiki_that_attaches_again => yandex::fixture(OrganisationKind::Yandex360, |settings| {
+        settings.second_attach = Repeated::Again;
+    });
+    yandex_wiki_that_looks_for_viruses => stacked(yandex::checked_fixture());
+    yandex_wiki_in_its_layers => stacked(yandex::fixture(OrganisationKind::Yandex360, |_| {}));
     memory_in_its_layers => stacked(memory(small_parts(MemoryConfig::streamed_parallel())));
     memory_that_capitalises => memory(MemoryConfig {
         names: Names { capitalise: true, ..Names::default() },
@@ -169,10 +201,21 @@ async fn parallel_parts_may_come_in_any_order(fixture: &Fixture) {
 async fn empty_files_where_there_are_empty_files(fixture: &Fixture) {
     let service = &*fixture.service;
     let path = fixture.path("empty");
-    if service.capability().empty_files {
-        any(service, &path, &text(0, 0)).await.unwrap();
-        assert_eq!(service.stat(&path).await.unwrap().size, 0);
-        assert_eq!(content(service, &path).await.unwrap().len(), 0);
+    if !service.capability().empty_files {
+        return;
+    }
+    match any(service, &path, &text(0, 0)).await {
+        Ok(_) => {
+            assert!(service.capability().empty_files);
+            assert_eq!(service.stat(&path).await.unwrap().size, 0);
+            assert_eq!(content(service, &path).await.unwrap().len(), 0);
+        }
+        Err(error) => {
+            // It could not know before it tried, and has learned it once and for all.
+            assert!(!service.capability().empty_files, "{error}");
+            assert!(!matches!(error.retry, Retry::Never), "without empty files it may be done: {error:?}");
+            assert_missing(service, &path).await;
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 //! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
-//! mistaken there (`office_twins`), cloud folders under faults (`cloud_faults`), mounted and used (`cloud_mount`), the
-//! servers that come along (`portal`, `portal_yandex_wiki`, `portal_yandex_cloud`), how the sources hang together (`tidy`),
-//! and that what is written beside them is true (`docs`, `units`).
+//! mistaken there (`office_twins`), Yandex Wikis call by call (`yandex`), under faults (`yandex_faults`), mounted and used
+//! (`yandex_mount`), cloud folders under faults (`cloud_faults`), mounted and used (`cloud_mount`), the servers that come
+//! along (`portal`, `portal_yandex_wiki`, `portal_yandex_cloud`), how the sources hang together (`tidy`), and that what is
+//! written beside them is true (`docs`, `units`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said where")]
 
@@ -40,3 +41,6 @@ mod wiki_errors;
 mod wiki_faults;
 mod wiki_mount;
 mod wiki_variants;
+mod yandex;
+mod yandex_faults;
+mod yandex_mount;

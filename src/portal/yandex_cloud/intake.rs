@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::StreamExt;
+use md5::{Digest, Md5};
 
 use super::errors::Failure;
 use super::mime::{self, HEAD_BYTES};
 use super::settings::Settings;
-use crate::portal::md5::Md5;
 use crate::portal::store::{BlobWriter, Content};
 
 /// A content that arrives.
@@ -64,7 +64,8 @@ impl Intake {
 
     pub(super) async fn finish(self) -> io::Result<Received> {
         let segment = self.blob.finish().await?;
-        Ok(Received { content: Content(vec![segment]), md5: self.digest.finish() })
+        let md5 = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Received { content: Content(vec![segment]), md5 })
     }
 }
 

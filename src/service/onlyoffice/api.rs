@@ -12,12 +12,11 @@ use url::Url;
 
 use super::codes::Refusal;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::http::{Answer, Body, Client, Failure, JSON_BYTES_MAX, Method, Request};
+use crate::http::{Answer, Client, Failure, JSON_BYTES_MAX, Method};
+use crate::service::call::{self, Call, JSON};
 
 /// Hosted portals take 15 requests of one user at once that are not reading, and refuse the others.
 const WRITES_MAX: usize = 15;
-/// The media type of requests and answers.
-const JSON: &str = "application/json";
 
 /// How a request proves who asks.
 pub(super) enum Pass {
@@ -28,85 +27,11 @@ pub(super) enum Pass {
 }
 
 /// Why a call brought nothing.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The portal refused.
-    Refused(Refusal),
-    /// There is no answer, or none that can be understood.
-    Failed(Error),
-}
+pub(super) type Trouble = call::Trouble<Refusal>;
 
-impl Trouble {
-    pub(super) fn into_error(self, op: &'static str) -> Error {
-        match self {
-            Trouble::Refused(refusal) => refusal.into_error(op),
-            Trouble::Failed(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Failed(error)
-    }
-}
-
-/// A request of which nothing but its answer matters any more.
-pub(super) struct Call {
-    op: &'static str,
-    only_reads: bool,
-    request: Request,
-}
-
-impl Call {
-    /// With this body of JSON.
-    #[must_use]
-    pub(super) fn json(mut self, body: &Value) -> Call {
-        self.request = self.request.body(Body::bytes(JSON, body.to_string()));
-        self
-    }
-
-    /// With this body.
-    #[must_use]
-    pub(super) fn body(mut self, body: Body) -> Call {
-        self.request = self.request.body(body);
-        self
-    }
-
-    /// With these arguments.
-    #[must_use]
-    pub(super) fn query<'a>(mut self, arguments: impl IntoIterator<Item = (&'a str, &'a str)>) -> Call {
-        self.request = self.request.query(arguments);
-        self
-    }
-
-    /// With this header.
-    #[must_use]
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Call {
-        self.request = self.request.header(name, value);
-        self
-    }
-
-    /// With an address that stays out of logs.
-    #[must_use]
-    pub(super) fn secret_address(mut self) -> Call {
-        self.request = self.request.secret_address();
-        self
-    }
-
-    /// With this time for the answer to begin.
-    #[must_use]
-    pub(super) fn answer_within(mut self, limit: Duration) -> Call {
-        self.request = self.request.answer_within(limit);
-        self
-    }
-
-    /// May be sent again after a cut: it changes nothing, or the same thing to the same.
-    #[must_use]
-    pub(super) fn repeatable(mut self) -> Call {
-        self.request = self.request.only_reads();
-        self.only_reads = true;
-        self
+impl call::Refuses for Refusal {
+    fn into_error(self, op: &'static str) -> Error {
+        Refusal::into_error(self, op)
     }
 }
 
@@ -148,8 +73,7 @@ impl Api {
 
     /// A call of an address at the portal.
     pub(super) fn call_to(&self, op: &'static str, method: Method, url: Url) -> Call {
-        let only_reads = matches!(method, Method::Get | Method::Head);
-        Call { op, only_reads, request: self.http.request(op, method, url) }
+        Call::new(&self.http, op, method, url)
     }
 
     /// An address the portal gave for itself: behind a proxy it may have another scheme or port in it, never another host.
@@ -185,7 +109,7 @@ impl Api {
             Some(Pass::Bearer(token)) => call.request.bearer(token),
             None => call.request,
         };
-        let _permit = match call.only_reads {
+        let _permit = match call.repeatable {
             true => None,
             false => Some(self.writes.acquire().await.expect("the permits are never closed")),
         };
@@ -203,7 +127,7 @@ impl Api {
         call: Call,
         pass: Option<&Pass>,
     ) -> Result<(u16, T), Trouble> {
-        let (op, only_reads) = (call.op, call.only_reads);
+        let (op, only_reads) = (call.op, call.repeatable);
         let answer = self.send(call, pass).await.map_err(|failure| Trouble::Failed(failure.error))?;
         let (status, wait, is_html) = (answer.status(), answer.retry_after(), answer.is_html());
         let doubt = if only_reads { Retry::After(Duration::ZERO) } else { Retry::AskFirst };

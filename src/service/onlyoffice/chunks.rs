@@ -18,13 +18,14 @@ use serde_json::{Value, json};
 
 use super::Onlyoffice;
 use super::answers::{ChunkDto, SessionDto};
-use super::api::{Api, Call, Trouble};
+use super::api::{Api, Trouble};
 use super::codes::{Meaning, Refusal};
 use super::generation::Generation;
 use super::plan::{Plan, Target};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Method, Multipart};
 use crate::service::Payload;
+use crate::service::call::Call;
 
 /// The operation, in errors.
 const OP: &str = "upload";

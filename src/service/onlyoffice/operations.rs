@@ -13,11 +13,12 @@ use tokio::time::{Instant, sleep};
 
 use super::Onlyoffice;
 use super::answers::{DELETE, Id, MOVE, OperationDto};
-use super::api::{Api, Call};
+use super::api::Api;
 use super::codes::{Meaning, meaning};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
 use crate::service::NodeKind;
+use crate::service::call::Call;
 
 /// The first wait before an operation is asked about; it doubles.
 const POLL_FIRST: Duration = Duration::from_millis(20);

@@ -18,10 +18,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::answers::{SelfDto, TokenDto};
-use super::api::{Api, Call, Pass, Trouble};
+use super::api::{Api, Pass, Trouble};
 use super::codes::Refusal;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Answer, Method};
+use crate::service::call::Call;
 use crate::service::rejections::Rejections;
 
 /// The operation, in errors.

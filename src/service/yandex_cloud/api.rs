@@ -4,97 +4,25 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use url::Url;
 
 use super::Dialect;
 use super::codes::Refusal;
 use super::credential::Look;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::http::{Answer, Body, Client, JSON_BYTES_MAX, Method, Request};
+use crate::http::{Answer, Client, JSON_BYTES_MAX, Method};
+use crate::service::call::{self, Call, JSON};
 use crate::service::signer::Signer;
 
-/// The media type of requests and answers.
-const JSON: &str = "application/json";
-
 /// Why a call brought nothing.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The service refused.
-    Refused(Refusal),
-    /// There is no answer, or none that can be understood.
-    Failed(Error),
-}
+pub(super) type Trouble = call::Trouble<Refusal>;
 
-impl Trouble {
-    pub(super) fn into_error(self, op: &'static str) -> Error {
-        match self {
-            Trouble::Refused(refusal) => refusal.into_error(op),
-            Trouble::Failed(error) => error,
-        }
-    }
-}
+/// The header with a name by which the service may recognise the same request again; of everything that is no question.
+pub(super) const SAME_REQUEST: &str = "idempotency-key";
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Failed(error)
-    }
-}
-
-/// A request that is not signed yet.
-pub(super) struct Call {
-    op: &'static str,
-    only_reads: bool,
-    request: Request,
-}
-
-impl Call {
-    /// With this body of JSON.
-    #[must_use]
-    pub(super) fn json(mut self, body: &Value) -> Call {
-        self.request = self.request.body(Body::bytes(JSON, body.to_string()));
-        self
-    }
-
-    /// With JSON that is made while it is sent.
-    #[must_use]
-    pub(super) fn json_stream(mut self, body: Body) -> Call {
-        self.request = self.request.header("content-type", JSON).body(body);
-        self
-    }
-
-    /// With this body, which has its own type.
-    #[must_use]
-    pub(super) fn body(mut self, body: Body) -> Call {
-        self.request = self.request.body(body);
-        self
-    }
-
-    /// With these arguments.
-    #[must_use]
-    pub(super) fn query<'a>(mut self, arguments: impl IntoIterator<Item = (&'a str, &'a str)>) -> Call {
-        self.request = self.request.query(arguments);
-        self
-    }
-
-    /// With what `change` adds to the request.
-    #[must_use]
-    pub(super) fn with(mut self, change: impl FnOnce(Request) -> Request) -> Call {
-        self.request = change(self.request);
-        self
-    }
-
-    /// With the name by which the service may recognise the same request again; of everything that is no question.
-    #[must_use]
-    pub(super) fn key(self, key: &str) -> Call {
-        self.with(|request| request.header("idempotency-key", key))
-    }
-
-    /// With this time for the answer to begin.
-    #[must_use]
-    pub(super) fn answer_within(mut self, limit: Duration) -> Call {
-        self.request = self.request.answer_within(limit);
-        self
+impl call::Refuses for Refusal {
+    fn into_error(self, op: &'static str) -> Error {
+        Refusal::into_error(self, op)
     }
 }
 
@@ -154,21 +82,21 @@ impl Api {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let request = self.http.request(op, method, url).header("accept", JSON);
         // Content may be private; the service keeps requests unless it is told not to.
-        let mut request = request.header("x-data-logging-enabled", "false");
-        if self.identity.dialect == Dialect::OpenAi {
-            let folder = &self.identity.folder;
-            request = request.header("openai-project", folder).header("x-folder-id", folder);
+        let call =
+            Call::new(&self.http, op, method, url).header("accept", JSON).header("x-data-logging-enabled", "false");
+        if self.identity.dialect != Dialect::OpenAi {
+            return call;
         }
-        Call { op, only_reads: matches!(method, Method::Get | Method::Head), request }
+        let folder = &self.identity.folder;
+        call.header("openai-project", folder).header("x-folder-id", folder)
     }
 
     /// Sends what `make` makes, again where it was not let in and there is another way; the answer as it came.
     pub(super) async fn send(&self, make: impl Fn() -> Call + Send + Sync) -> Result<Answer> {
         let mut pass = self.identity.signer.pass().await.map_err(|error| self.explained(error))?;
         loop {
-            let Call { only_reads, request, .. } = make();
+            let Call { repeatable: only_reads, request, .. } = make();
             let answer = match pass.sign(request).send().await {
                 Ok(answer) => answer,
                 // Half a request is half a JSON or half a form: nothing can be made of it.
@@ -197,7 +125,7 @@ impl Api {
         &self,
         make: impl Fn() -> Call + Send + Sync,
     ) -> Result<T, Trouble> {
-        let Call { op, only_reads, .. } = make();
+        let Call { op, repeatable: only_reads, .. } = make();
         let answer = self.send(&make).await?;
         if !(200..300).contains(&answer.status()) {
             return Err(Trouble::Refused(Refusal::read(answer, only_reads).await));

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answers::{self, Listed, Stored, readable};
-use super::api::{Trouble, uuid};
+use super::api::{SAME_REQUEST, Trouble, uuid};
 use super::{Cloud, Dialect};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
@@ -172,7 +172,7 @@ impl Cloud {
     /// `NotFound` when it is gone; whatever the service says.
     pub(super) async fn alter(&self, op: &'static str, id: &str, change: &Change) -> Result<Stored> {
         let (key, body) = (uuid(), change.body());
-        let patch = || self.api.call(op, Method::Patch, &[id]).key(&key).json(&body);
+        let patch = || self.api.call(op, Method::Patch, &[id]).header(SAME_REQUEST, &key).json(&body);
         let mut waits = WAITS.iter();
         loop {
             let altered = self.api.exchange::<Value>(patch).await.map_err(|trouble| trouble.into_error(op));
@@ -203,7 +203,11 @@ impl Cloud {
         let mut waits = WAITS.iter();
         loop {
             let is_first = waits.len() == WAITS.len();
-            let error = match self.api.exchange::<Value>(|| self.api.call(op, Method::Delete, &[id]).key(&key)).await {
+            let error = match self
+                .api
+                .exchange::<Value>(|| self.api.call(op, Method::Delete, &[id]).header(SAME_REQUEST, &key))
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(Trouble::Refused(refusal)) if refusal.is_missing() => {
                     return if is_first { Err(gone(op)) } else { Ok(()) };

@@ -131,7 +131,13 @@ impl Cloud {
             None => request,
         };
         if self.dialect() == Dialect::OpenAi {
-            let asked = || self.api.call(op, Method::Get, &[id, "content"]).with(spanned);
+            let asked = || {
+                let call = self.api.call(op, Method::Get, &[id, "content"]);
+                match &span {
+                    Some(span) => call.header("range", span),
+                    None => call,
+                }
+            };
             let answer = self.api.send(asked).await?;
             return match answer.status() {
                 301..=303 | 307 | 308 => self.guests.follow(op, &answer, spanned).await,

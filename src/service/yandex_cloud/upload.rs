@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::answers::Stored;
-use super::api::{Call, Trouble, uuid};
+use super::api::{SAME_REQUEST, Trouble, uuid};
 use super::attempts::Attempt;
 use super::body::{self, Seal};
 use super::catalog::Found;
@@ -14,6 +14,7 @@ use super::codes::Refusal;
 use super::{Cloud, Dialect, FILE_SAFE};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Method, Multipart};
+use crate::service::call::{Call, JSON};
 use crate::service::{Node, Payload, Spec};
 
 /// The operation, in errors.
@@ -135,7 +136,7 @@ impl Cloud {
     fn creation(&self, about: &About<'_>, payload: &Payload) -> Call {
         let (attempt, days) = (about.attempt, about.days);
         let mib = u32::try_from(payload.len() >> 20).unwrap_or(u32::MAX);
-        let call = self.api.call(OP, Method::Post, &[]).key(&about.key);
+        let call = self.api.call(OP, Method::Post, &[]).header(SAME_REQUEST, &about.key);
         let call = call.answer_within(ANSWER_BASE + ANSWER_PER_MIB * mib);
         match self.dialect() {
             Dialect::Native => {
@@ -148,7 +149,7 @@ impl Cloud {
                 if let Some(kind) = about.kind {
                     file["mimeType"] = kind.into();
                 }
-                call.json_stream(body::json(&file, payload, &attempt.upload, &attempt.seal))
+                call.header("content-type", JSON).body(body::json(&file, payload, &attempt.upload, &attempt.seal))
             }
             Dialect::OpenAi => {
                 let seconds = (days * 86_400).to_string();

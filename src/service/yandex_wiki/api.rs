@@ -11,89 +11,21 @@ use url::Url;
 use super::Organisation;
 use super::codes::Refusal;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::http::{Answer, Body, Client, JSON_BYTES_MAX, Method, Request};
+use crate::http::{Answer, Client, JSON_BYTES_MAX, Method};
+use crate::service::call::{self, Call};
 use crate::service::signer::Signer;
 
-/// The media type of requests and answers.
-const JSON: &str = "application/json";
 /// Where the documented API begins at an address that names only a host.
 const PREFIX: &str = "v1";
 /// The most of a refusal that is read, in bytes.
 const REFUSAL_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a call brought nothing.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The service refused.
-    Refused(Refusal),
-    /// There is no answer, or none that can be understood.
-    Failed(Error),
-}
+pub(super) type Trouble = call::Trouble<Refusal>;
 
-impl Trouble {
-    pub(super) fn into_error(self, op: &'static str) -> Error {
-        match self {
-            Trouble::Refused(refusal) => refusal.into_error(op),
-            Trouble::Failed(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Failed(error)
-    }
-}
-
-/// A request of which nothing but its answer matters any more.
-pub(super) struct Call {
-    op: &'static str,
-    repeatable: bool,
-    request: Request,
-}
-
-impl Call {
-    /// With this body of JSON.
-    #[must_use]
-    pub(super) fn json(mut self, body: &Value) -> Call {
-        self.request = self.request.body(Body::bytes(JSON, body.to_string()));
-        self
-    }
-
-    /// With this body.
-    #[must_use]
-    pub(super) fn body(mut self, body: Body) -> Call {
-        self.request = self.request.body(body);
-        self
-    }
-
-    /// With these arguments.
-    #[must_use]
-    pub(super) fn query<'a>(mut self, arguments: impl IntoIterator<Item = (&'a str, &'a str)>) -> Call {
-        self.request = self.request.query(arguments);
-        self
-    }
-
-    /// With this header.
-    #[must_use]
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Call {
-        self.request = self.request.header(name, value);
-        self
-    }
-
-    /// With this time for the answer to begin.
-    #[must_use]
-    pub(super) fn answer_within(mut self, limit: Duration) -> Call {
-        self.request = self.request.answer_within(limit);
-        self
-    }
-
-    /// May be sent again whatever became of it: it does the same thing to the same.
-    #[must_use]
-    pub(super) fn repeatable(mut self) -> Call {
-        self.request = self.request.only_reads();
-        self.repeatable = true;
-        self
+impl call::Refuses for Refusal {
+    fn into_error(self, op: &'static str) -> Error {
+        Refusal::into_error(self, op)
     }
 }
 
@@ -131,8 +63,7 @@ impl Api {
             segments.pop_if_empty().extend(path);
         }
         let (name, id) = self.organisation.header();
-        let request = self.http.request(op, method, url).header(name, id);
-        Call { op, repeatable: matches!(method, Method::Get | Method::Head), request }
+        Call::new(&self.http, op, method, url).header(name, id)
     }
 
     /// Makes a call; the answer as it came, whatever its status. A pass that was not let in is replaced where it can be.

@@ -26,7 +26,7 @@ impl Wiki {
         lines.push(match self.empty_files() {
             EmptyFiles::Refused => "empty files: not taken; they stay local until something is written".to_owned(),
             EmptyFiles::Unknown => "empty files: tried with the first one".to_owned(),
-            EmptyFiles::Taken => "empty files: kept by the wiki".to_owned(),
+            EmptyFiles::Taken | EmptyFiles::TakenWithPart => "empty files: kept by the wiki".to_owned(),
         });
         lines.push(
             "overwriting: the new file is attached, then the old one deleted; its number and address change".into(),

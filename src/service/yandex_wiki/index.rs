@@ -29,8 +29,6 @@ const BELIEF_MIN: Duration = Duration::from_millis(100);
 const BELIEF_MAX: Duration = Duration::from_secs(30);
 /// That there is no page at a slug is believed for so long.
 const MISS_BELIEVED: Duration = Duration::from_secs(1);
-/// A page that only those below it speak of is believed in for so long: nothing but a listing shows it.
-const HOLE_BELIEVED: Duration = Duration::from_secs(300);
 /// Pages that are remembered.
 const PAGES_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
@@ -102,6 +100,8 @@ pub(super) struct Index {
     files: Mutex<LruCache<String, Files>>,
     /// By the slug of the page.
     children: Mutex<LruCache<String, Listed<Children>>>,
+    /// By the slug of the page: the segments below it at which no page is, only pages further below.
+    holes: Mutex<LruCache<String, BTreeSet<String>>>,
 }
 
 impl Default for Index {
@@ -110,6 +110,7 @@ impl Default for Index {
             pages: Mutex::new(LruCache::new(PAGES_MAX)),
             files: Mutex::new(LruCache::new(PAGES_MAX)),
             children: Mutex::new(LruCache::new(PAGES_MAX)),
+            holes: Mutex::new(LruCache::new(PAGES_MAX)),
         }
     }
 }
@@ -147,16 +148,18 @@ impl Index {
         lock(&self.children).get(slug)?.believed().cloned()
     }
 
-    /// The page that is not there, and that those below it spoke of when the page above was last listed.
-    pub(super) fn spoken_of(&self, slug: &str) -> Option<Page> {
-        let mut children = lock(&self.children);
-        let listed = children.get(slugs::parent(slug)?).filter(|listed| listed.asked.elapsed() < HOLE_BELIEVED)?;
-        listed.content.get(slugs::last(slug)).filter(|page| page.id.is_none()).cloned()
+    /// Whether only those below it spoke of a page when the page above was last listed, however long ago; `None` where that
+    /// was never listed.
+    pub(super) fn was_hole(&self, slug: &str) -> Option<bool> {
+        let parent = slugs::parent(slug)?;
+        lock(&self.holes).get(parent).map(|holes| holes.contains(slugs::last(slug)))
     }
 
     /// Takes all pages below `slug`, asked for at `asked`.
     pub(super) fn children_listed(&self, slug: &str, branches: &[BranchDto], asked: Instant) -> Children {
         let children = children_of(slug, branches);
+        let holes = children.iter().filter(|(_, page)| page.id.is_none()).map(|(name, _)| name.clone());
+        lock(&self.holes).put(slug.to_owned(), holes.collect());
         lock(&self.children).put(slug.to_owned(), Listed::new(children.clone(), asked));
         children
     }
@@ -247,7 +250,7 @@ pub(super) fn named<'a>(files: &'a [AttachmentDto], pages: &BTreeSet<&str>) -> V
     let shown = |file: &'a AttachmentDto| {
         let has_name = newest.get(file.name.as_str()).is_some_and(|first| first.id == file.id);
         let is_plain = has_name && is_entry_name(&file.name) && !pages.contains(file.name.as_str());
-        let name = if is_plain { file.name.clone() } else { twins::with_id(&file.name, &file.id) };
+        let name = if is_plain { file.name.clone() } else { twin_name(files, file) };
         (name, file)
     };
     files.iter().map(shown).collect()
@@ -261,7 +264,14 @@ pub(super) fn newest<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a A
 /// The file of `files` whose name with its id in it is `name`; the newest of its name can be called so, too.
 pub(super) fn by_id<'a>(files: &'a [AttachmentDto], name: &str) -> Option<&'a AttachmentDto> {
     let id = twins::id_in(name)?;
-    files.iter().find(|file| file.id == id && twins::with_id(&file.name, &file.id) == name)
+    files.iter().find(|file| file.id == id && twin_name(files, file) == name)
+}
+
+/// The name of `file` with its id in it; twice where somebody gave another file of `files` that very name.
+fn twin_name(files: &[AttachmentDto], file: &AttachmentDto) -> String {
+    let name = twins::with_id(&file.name, &file.id);
+    let is_taken = files.iter().any(|other| other.id != file.id && other.name == name);
+    if is_taken { twins::with_id(&name, &file.id) } else { name }
 }
 
 #[cfg(test)]
@@ -295,6 +305,17 @@ mod tests {
         }
         assert_eq!(by_id(&files, "a (id 3).txt").unwrap().id, "3");
         assert!(by_id(&files, "a (id 4).txt").is_none() && newest(&files, "c").is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_called_like_a_twin_keeps_its_name() {
+        let files = [file(1, "a.txt", 1), file(2, "a.txt", 2), file(3, "a (id 1).txt", 3)];
+        let names: Vec<String> = named(&files, &BTreeSet::new()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a (id 1) (id 1).txt", "a.txt", "a (id 1).txt"]);
+        for (name, file) in named(&files, &BTreeSet::new()) {
+            let found = newest(&files, &name).or_else(|| by_id(&files, &name));
+            assert_eq!(found.unwrap().id, file.id, "{name}");
+        }
     }
 
     #[test]
@@ -367,11 +388,10 @@ mod tests {
         assert!(index.children("r").is_some());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(index.children("r").is_none());
-        assert!(index.spoken_of("r/a").is_none(), "it may be gone by now");
-        index.children_listed("r", &[branch(1, "r/hole/a")], Instant::now());
-        tokio::time::advance(BELIEF_MAX).await;
-        assert!(index.spoken_of("r/hole").is_some(), "it is found in no other way");
+        index.children_listed("r", &[branch(1, "r/a"), branch(2, "r/b/c")], asked);
         index.forget_tree();
-        assert!(index.spoken_of("r/hole").is_none());
+        assert!(index.children("r").is_none());
+        let holes = ["r/a", "r/b", "r/x", "r/b/c"].map(|slug| index.was_hole(slug));
+        assert_eq!(holes, [Some(false), Some(true), Some(false), None], "whether to ask is known for longer");
     }
 }

@@ -119,6 +119,8 @@ enum EmptyFiles {
     /// Nobody has tried.
     Unknown,
     Taken,
+    /// It wants an empty part of them.
+    TakenWithPart,
     Refused,
 }
 
@@ -143,6 +145,8 @@ struct Wiki {
     begun: Recent<()>,
     /// How often sessions of this process were asked to be attached.
     asked: Recent<u32>,
+    /// Sessions whose parts are known to be all there: nobody says so twice.
+    ended: Recent<()>,
     /// Which session has become which file, for those of late.
     made: Recent<String>,
 }
@@ -174,6 +178,7 @@ impl YandexWiki {
             doubts: Doubts::new(PACE),
             begun: Recent::default(),
             asked: Recent::default(),
+            ended: Recent::default(),
             made: Recent::default(),
         })))
     }
@@ -182,7 +187,9 @@ impl YandexWiki {
 impl Wiki {
     fn empty_files(&self) -> EmptyFiles {
         let now = self.empty_files.load(Ordering::Relaxed);
-        let known = [EmptyFiles::Taken, EmptyFiles::Refused].into_iter().find(|known| *known as u8 == now);
+        let known = [EmptyFiles::Taken, EmptyFiles::TakenWithPart, EmptyFiles::Refused]
+            .into_iter()
+            .find(|known| *known as u8 == now);
         known.unwrap_or(EmptyFiles::Unknown)
     }
 
@@ -229,6 +236,9 @@ impl Service for YandexWiki {
     fn check_name(&self, path: &RemotePath) -> Result<()> {
         if path.is_root() {
             return Err(Error::new(Kind::BadName, "name", "the root is not a file"));
+        }
+        if path.name().trim().is_empty() {
+            return Err(Error::new(Kind::BadName, "name", "the wiki takes no names of blanks only"));
         }
         let chars = path.name().chars().count();
         if chars > NAME_CHARS_MAX {

@@ -49,7 +49,7 @@ impl Wiki {
                 Some(slug) => slug.clone(),
                 None => self.home(OP).await?,
             };
-            let page = self.ask_page(OP, &slug).await?;
+            let page = self.ask_page_or_its_target(OP, &slug).await?;
             page.ok_or_else(|| {
                 let error = Error::new(Kind::NotFound, OP, format!("there is no page {slug:?}"));
                 error.hint("make the page in a browser, or name another one as folder")
@@ -72,24 +72,59 @@ impl Wiki {
         asked.map_err(|trouble| trouble.into_error(op))
     }
 
-    /// The page at a slug, asked afresh; `None` when there is none.
+    /// The page at a slug, or the one to which it leads, asked afresh; `None` when there is none.
+    async fn ask_page_or_its_target(&self, op: &'static str, slug: &str) -> Result<Option<Page>> {
+        match self.get_page(op, slug, "false").await {
+            Ok(page) => Ok(Some(page)),
+            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 400 | 404 | 410 | 422) => Ok(None),
+            Err(trouble) => Err(trouble.into_error(op)),
+        }
+    }
+
+    /// The page at a slug, asked afresh; `None` when there is none. One that leads to another is itself: the other has its
+    /// own place.
     pub(super) async fn ask_page(&self, op: &'static str, slug: &str) -> Result<Option<Page>> {
-        let asked = self.api.exchange::<PageDto>(|api| {
-            api.call(op, Method::Get, &["pages"]).query([("slug", slug), ("fields", "attributes")])
-        });
-        match asked.await {
-            Ok(dto) => {
-                let page = Page { modified: dto.modified(), id: Some(dto.id), slug: dto.slug };
+        match self.get_page(op, slug, "true").await {
+            Ok(page) => {
                 self.index.page_heard_of(slug, Some(page.clone()));
                 Ok(Some(page))
             }
-            // What the wiki takes for no slug is no page either.
-            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 400 | 404 | 410 | 422) => {
+            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 404 | 410) => {
                 self.index.page_heard_of(slug, None);
                 Ok(None)
             }
+            // A page that leads to another, or what the wiki takes for no slug; listings do not follow.
+            Err(Trouble::Refused(refusal)) if matches!(refusal.status, 300..=399 | 400 | 409 | 422) => {
+                let Some(above) = slugs::parent(slug) else { return Ok(None) };
+                let above = Page { id: None, slug: above.to_owned(), modified: None };
+                let children = self.children_of(op, &above).await?;
+                Ok(children.get(slugs::last(slug)).filter(|page| page.id.is_some()).cloned())
+            }
             Err(trouble) => Err(trouble.into_error(op)),
         }
+    }
+
+    async fn get_page(&self, op: &'static str, slug: &str, raise_on_redirect: &str) -> Result<Page, Trouble> {
+        let dto: PageDto = self
+            .api
+            .exchange(|api| {
+                let call = api.call(op, Method::Get, &["pages"]);
+                call.query([("slug", slug), ("fields", "attributes"), ("raise_on_redirect", raise_on_redirect)])
+            })
+            .await?;
+        Ok(Page { modified: dto.modified(), id: Some(dto.id), slug: dto.slug })
+    }
+
+    /// The page at a slug of which only pages below it speak: it is found in listings alone. The page above is listed for
+    /// that once, and again where there was such a page.
+    async fn ask_hole(&self, op: &'static str, slug: &str) -> Result<Option<Page>> {
+        let Some(above) = slugs::parent(slug) else { return Ok(None) };
+        if self.index.was_hole(slug) == Some(false) {
+            return Ok(None);
+        }
+        let above = Page { id: None, slug: above.to_owned(), modified: None };
+        let children = self.children_of(op, &above).await?;
+        Ok(children.get(slugs::last(slug)).filter(|page| page.id.is_none()).cloned())
     }
 
     /// The page of the directory at `path`.
@@ -110,7 +145,7 @@ impl Wiki {
         }
         match self.ask_page(op, &slug).await? {
             Some(page) => Ok(page),
-            None => self.index.spoken_of(&slug).ok_or_else(|| missing(op, path)),
+            None => self.ask_hole(op, &slug).await?.ok_or_else(|| missing(op, path)),
         }
     }
 
@@ -161,11 +196,11 @@ impl Wiki {
             return Ok(Some(page));
         }
         if self.index.is_missing(&slug) {
-            return Ok(self.index.spoken_of(&slug));
+            return self.ask_hole(op, &slug).await;
         }
         match self.ask_page(op, &slug).await? {
             Some(page) => Ok(Some(page)),
-            None => Ok(self.index.spoken_of(&slug)),
+            None => self.ask_hole(op, &slug).await,
         }
     }
 

@@ -20,7 +20,7 @@ use url::Url;
 use super::Wiki;
 use super::answers::{AttachmentDto, Check};
 use super::slugs::percent_decoded;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::http::{Answer, Method, Request, Rest};
 use crate::path::RemotePath;
 use crate::service::Node;
@@ -156,7 +156,7 @@ impl Wiki {
         }
         let known = lock(&self.downloads.addresses).get(&file.file).cloned();
         if let Some(url) = known {
-            match self.from_store(url, file, &range).await {
+            match self.ask_store(url, file, &range).await {
                 Ok(Got::Bytes(bytes)) => return Ok(bytes),
                 Ok(_) => self.forget_address(file),
                 Err(error) => {
@@ -172,7 +172,17 @@ impl Wiki {
         {
             return Ok(bytes);
         }
-        match self.by_id(file, &range).await? {
+        let mut got = self.by_id(file, &range).await?;
+        if let Got::Not(answer) = &got
+            && matches!(answer.status(), 403 | 409 | 423)
+        {
+            if let Some(error) = self.kept_back(file).await {
+                return Err(error);
+            }
+            // The antivirus may have come to its end meanwhile.
+            got = self.by_id(file, &range).await?;
+        }
+        match got {
             Got::Bytes(bytes) => Ok(bytes),
             Got::Whole(answer) => {
                 if jumps && let Some(bytes) = self.by_address(file, &range).await? {
@@ -210,7 +220,7 @@ impl Wiki {
             return Ok(got);
         }
         let url = self.place_of(&answer)?;
-        let got = self.from_store(url.clone(), file, range).await?;
+        let got = self.ask_store(url.clone(), file, range).await?;
         if matches!(got, Got::Bytes(_)) {
             lock(&self.downloads.addresses).put(file.file.clone(), url);
         }
@@ -239,7 +249,7 @@ impl Wiki {
         if self.address_of(file, true).await? != Some(address) {
             return Ok(None);
         }
-        match self.from_store(url.clone(), file, range).await? {
+        match self.ask_store(url.clone(), file, range).await? {
             Got::Bytes(bytes) => {
                 lock(&self.downloads.addresses).put(file.file.clone(), url);
                 Ok(Some(bytes))
@@ -273,7 +283,7 @@ impl Wiki {
         answer.place().ok_or_else(|| Error::new(Kind::Protocol, OP, "the wiki sends us on, and does not say where to"))
     }
 
-    async fn from_store(&self, url: Url, file: &FileRef, range: &Range<u64>) -> Result<Got> {
+    async fn ask_store(&self, url: Url, file: &FileRef, range: &Range<u64>) -> Result<Got> {
         let span = span(range);
         let answer = self.guests.get(OP, url, |request| request.header("range", &span).secret_address()).await?;
         judge(answer, file, range).await
@@ -285,6 +295,23 @@ impl Wiki {
             404 | 410 => Error::new(Kind::NotFound, OP, "the file is not there any more, or may not be downloaded"),
             416 => Error::new(Kind::Conflict, OP, "the file is shorter by now"),
             _ => self.api.refusal(answer).await.into_error(OP),
+        }
+    }
+
+    /// Why the antivirus does not let a file out, if that is why.
+    async fn kept_back(&self, file: &FileRef) -> Option<Error> {
+        let files = self.ask_files(OP, &file.page).await.ok()?;
+        let found = files.into_iter().find(|other| other.id == file.file)?;
+        match found.check() {
+            Check::Good => None,
+            Check::Pending => {
+                let error = Error::new(Kind::Busy, OP, "the wiki's antivirus is still looking at the file");
+                Some(error.retry(Retry::After(Duration::ZERO)))
+            }
+            Check::Bad => {
+                let what = format!("the wiki's antivirus does not let the file through: {}", found.verdict());
+                Some(Error::new(Kind::Refused, OP, what))
+            }
         }
     }
 

@@ -29,6 +29,9 @@ impl Wiki {
         let Some((token, receipts)) = session else { return Ok(Progress::Gone) };
         let open = read(token)?;
         let status = self.session(&open.id).await?.map(|session| session.status());
+        if status == Some(Status::Finished) {
+            self.ended.put(&open.id, ());
+        }
         match status {
             Some(Status::Open) => return Ok(Progress::Holds(receipts.to_vec())),
             // Only the answer to the end of the parts was lost: nothing has been attached.

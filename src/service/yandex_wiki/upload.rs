@@ -208,17 +208,37 @@ impl Wiki {
         self.attach(&open).await
     }
 
-    /// Says that all parts were sent. Whether the session can be attached now; if not, it is attached already.
+    /// Says that all parts were sent, once. Whether the session can be attached now; if not, it is attached already.
     async fn end_parts(&self, open: &Open) -> Result<bool> {
-        let mut refused = match self.ask_end(open).await {
+        if self.ended.get(&open.id).is_some() {
+            return Ok(true);
+        }
+        let can_be_attached = self.try_end(open).await?;
+        if can_be_attached {
+            self.ended.put(&open.id, ());
+        }
+        Ok(can_be_attached)
+    }
+
+    async fn try_end(&self, open: &Open) -> Result<bool> {
+        let has_empty_part = open.size == 0 && self.empty_files() == EmptyFiles::TakenWithPart;
+        let ended = match has_empty_part {
+            true => self.end_with_empty_part(open).await,
+            false => self.ask_end(open).await,
+        };
+        let mut refused = match ended {
             Ok(()) => return Ok(true),
             Err(Trouble::Refused(refusal)) if refusal.is_definite() => refusal,
             Err(trouble) => return Err(trouble.into_error(OP)),
         };
-        if open.size == 0 && refused.is_about_state() {
-            match self.end_with_empty_part(open).await? {
-                None => return Ok(true),
-                Some(other) => refused = other,
+        if open.size == 0 && !has_empty_part && refused.is_about_state() {
+            match self.end_with_empty_part(open).await {
+                Ok(()) => {
+                    self.set_empty_files(EmptyFiles::TakenWithPart);
+                    return Ok(true);
+                }
+                Err(Trouble::Refused(refusal)) if refusal.is_definite() => refused = refusal,
+                Err(trouble) => return Err(trouble.into_error(OP)),
             }
         }
         // An answer may have been lost, or the session.
@@ -256,17 +276,10 @@ impl Wiki {
         Ok(())
     }
 
-    /// An empty file of one empty part, where it does not go without; the refusal, where it does not go at all.
-    async fn end_with_empty_part(&self, open: &Open) -> Result<Option<Refusal>> {
-        let ended = match self.send(&open.id, 1, &Payload::from_bytes(Default::default(), 0)).await {
-            Ok(_) => self.ask_end(open).await,
-            Err(trouble) => Err(trouble),
-        };
-        match ended {
-            Ok(()) => Ok(None),
-            Err(Trouble::Refused(refusal)) if refusal.is_definite() => Ok(Some(refusal)),
-            Err(trouble) => Err(trouble.into_error(OP)),
-        }
+    /// An empty file of one empty part, where it does not go without.
+    async fn end_with_empty_part(&self, open: &Open) -> Result<(), Trouble> {
+        self.send(&open.id, 1, &Payload::from_bytes(Default::default(), 0)).await?;
+        self.ask_end(open).await
     }
 
     /// The wiki takes no empty files. From now on this is known, and they stay local.
@@ -342,7 +355,10 @@ impl Wiki {
         self.downloads.note_size(&file.id, open.size);
         match (&open.replaces, file.check()) {
             (Some(_), Check::Pending) => {
-                tracing::warn!(name = open.name, "the antivirus has not come to an end; the old file stays for now");
+                tracing::warn!(
+                    name = open.name,
+                    "the antivirus has not come to an end; the old file stays beside the new one"
+                );
             }
             (Some(old), _) => self.remove_replaced(open, old).await?,
             (None, _) => {}
@@ -351,7 +367,7 @@ impl Wiki {
         self.begun.forget(&open.id);
         self.asked.forget(&open.id);
         self.made.put(&file.id, open.id.clone());
-        if open.size == 0 {
+        if open.size == 0 && self.empty_files() != EmptyFiles::TakenWithPart {
             self.set_empty_files(EmptyFiles::Taken);
         }
         Ok(self.node_of(&open.page, &file, &open.name, open.size))
@@ -380,6 +396,8 @@ impl Wiki {
     async fn remove_replaced(&self, open: &Open, old: &str) -> Result<()> {
         match self.delete_file(OP, &open.page, old).await {
             Err(error) if error.kind == Kind::NotFound => Ok(()),
+            // Somebody is changing something else there.
+            Err(error) if error.kind == Kind::Busy => Err(self.look_again(open, error.retry(AGAIN))),
             Err(error) if error.retry == Retry::Never => {
                 tracing::warn!(%error, name = open.name, "the new file is there; the old one stays beside it");
                 Ok(())

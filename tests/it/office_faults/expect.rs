@@ -1,33 +1,10 @@
 //! What a program may be told after a fault: which faults an upload survives, and which errno the others have.
 
-use uploadfs::error::Result;
 use uploadfs::portal::faults::{Fault, Injection, Rule, When};
 use uploadfs::portal::onlyoffice::Generation;
 
 use super::site::{Before, Scene, Size};
-
-/// What a close answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// That the file is there.
-    Success,
-    /// One of these.
-    Errno(&'static [i32]),
-    /// That the file is there, or one of these.
-    Either(&'static [i32]),
-}
-
-impl Told {
-    #[track_caller]
-    pub(super) fn check(self, told: &Result<()>) {
-        let is_right = match (self, told) {
-            (Told::Success | Told::Either(_), Ok(())) => true,
-            (Told::Errno(errnos) | Told::Either(errnos), Err(error)) => errnos.contains(&error.errno()),
-            (Told::Errno(_), Ok(())) | (Told::Success, Err(_)) => false,
-        };
-        assert!(is_right, "{self:?}, and it was {told:?}");
-    }
-}
+pub(super) use crate::support::desk::Told;
 
 /// The network, or somebody on the way.
 const TROUBLE: &[i32] = &[libc::EHOSTUNREACH, libc::ETIMEDOUT, libc::EIO];

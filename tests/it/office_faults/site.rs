@@ -1,4 +1,4 @@
-//! What the tests of faults share: a portal, and what it has itself after a program has used it.
+//! What the tests of faults share: a portal, programs that use a mount of it, and what the portal itself has afterwards.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use uploadfs::error::Result;
 use uploadfs::portal::onlyoffice::Generation;
 
 use crate::support::clock::turned;
-use crate::support::desk::{Desk, NAME, path, sha256};
-pub(super) use crate::support::desk::{each, write_into};
+pub(super) use crate::support::desk::{Desk, each, write_into};
+use crate::support::desk::{NAME, path, sha256};
 use crate::support::office::{CHUNK, Office};
 use crate::support::upload::{any, text};
 

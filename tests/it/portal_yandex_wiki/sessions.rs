@@ -55,7 +55,11 @@ fn name_and_size_are_wanted() {
         let answer = site.post("/v1/upload_sessions", body.clone());
         assert_refused(&answer, 400, "VALIDATION_ERROR");
         assert!(answer.text().contains(&format!("\"{code}\"")), "{body}: {}", answer.text());
-        site.violated("Validation failed");
+        match code {
+            // Nobody knows whether there are empty files: who wants to know has to try.
+            "value_error.number.not_gt" => site.in_order(),
+            _ => site.violated("Validation failed"),
+        }
     }
     assert_eq!(site.state().sessions, []);
     site.portal.set(&json!({"any_file_name": true, "file_name_chars_max": 300})).unwrap();

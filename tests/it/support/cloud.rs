@@ -11,7 +11,7 @@ use uploadfs::service::Service;
 use uploadfs::service::yandex_cloud::{DEFAULT_DAYS, Dialect, FILE_SAFE, Refresh, YandexCloud, YandexCloudConfig};
 
 use super::clock::Line;
-use super::daemon::Table;
+use super::daemon::Section;
 use super::fixture::Fixture;
 use super::office::quick_folder;
 
@@ -70,17 +70,18 @@ impl Cloud {
     }
 
     /// The remote of a daemon.
-    pub(crate) fn table(&self) -> Table {
+    pub(crate) fn section(&self) -> Section {
         let dialect = match self.dialect {
             Dialect::Native => "native",
             Dialect::OpenAi => "openai",
         };
-        Table {
+        Section {
             lines: format!(
-                "service = \"yandex-cloud\"\nurl = {:?}\nfolder = {FOLDER:?}\ndialect = {dialect:?}\n",
+                "service = \"yandex-cloud\"\nurl = {:?}\nfolder = {FOLDER:?}\ndialect = {dialect:?}\n\
+                 token_file = \"secret\"\n",
                 self.portal.url()
             ),
-            token: Some(API_KEY.to_owned()),
+            secret: API_KEY.to_owned(),
         }
     }
 

@@ -25,59 +25,56 @@ pub(crate) struct Remote {
     pub(crate) password: String,
 }
 
-/// A remote as it is written down, and its token.
+/// A remote as it is written down: what its section of the configuration says, and the secret in the file beside it that
+/// is called `secret`.
 #[derive(Clone, Debug)]
-pub(crate) struct Table {
-    /// Everything but the token.
+pub(crate) struct Section {
     pub(crate) lines: String,
-    pub(crate) token: Option<String>,
+    pub(crate) secret: String,
+}
+
+impl Remote {
+    fn section(&self) -> Section {
+        let lines = format!(
+            "service = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = \"secret\"\n",
+            self.service, self.url, self.user
+        );
+        Section { lines, secret: self.password.clone() }
+    }
 }
 
 impl Daemon {
     /// Mounts a remote.
     #[track_caller]
     pub(crate) fn mount(remote: &Remote, arguments: &[&str]) -> Daemon {
-        Daemon::start(remote, arguments).mounted()
+        Daemon::mount_section(&remote.section(), arguments)
     }
 
-    /// Mounts a remote that is written so.
+    /// Mounts what a section of a configuration says.
     #[track_caller]
-    pub(crate) fn mount_table(table: &Table, arguments: &[&str]) -> Daemon {
-        Daemon::start_in(home(), table, arguments).mounted()
-    }
-
-    /// Waits for the mount.
-    #[track_caller]
-    fn mounted(mut self) -> Daemon {
-        let daemon = &mut self;
+    pub(crate) fn mount_section(section: &Section, arguments: &[&str]) -> Daemon {
+        let mut daemon = Daemon::start_section(section, arguments);
         until("the mount", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(ended.is_none(), "{}", daemon.log());
             is_mounted(&daemon.dir())
         });
-        self
+        daemon
     }
 
     /// Starts the daemon without waiting for the mount.
     pub(crate) fn start(remote: &Remote, arguments: &[&str]) -> Daemon {
-        let home = home();
-        let password = home.path().join("password");
-        write_private(&password, &remote.password);
-        let lines = format!(
-            "service = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = {:?}\n",
-            remote.service, remote.url, remote.user, password
-        );
-        Daemon::start_in(home, &Table { lines, token: None }, arguments)
+        Daemon::start_section(&remote.section(), arguments)
     }
 
-    fn start_in(home: TempDir, table: &Table, arguments: &[&str]) -> Daemon {
-        let config = home.path().join("config.toml");
-        let mut lines = format!("[remote]\n{}", table.lines);
-        if let Some(token) = &table.token {
-            write_private(&home.path().join("token"), token);
-            lines.push_str("token_file = \"token\"\n");
+    fn start_section(section: &Section, arguments: &[&str]) -> Daemon {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["mnt", "local"] {
+            fs::create_dir(home.path().join(name)).unwrap();
         }
-        fs::write(&config, lines).unwrap();
+        let config = home.path().join("config.toml");
+        write_private(&home.path().join("secret"), &section.secret);
+        fs::write(&config, format!("[remote]\n{}", section.lines)).unwrap();
         let log = File::create(home.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_uploadfs"))
             .args(["mount", "-v", "remote"])
@@ -103,6 +100,13 @@ impl Daemon {
     /// A path beside the mount; programs know the directory as `$L`.
     pub(crate) fn local(&self, name: &str) -> PathBuf {
         self.home.path().join("local").join(name)
+    }
+
+    /// Writes another secret where it found the first, as a refresher does.
+    pub(crate) fn renew(&self, secret: &str) {
+        let new = self.home.path().join("secret.new");
+        write_private(&new, secret);
+        fs::rename(new, self.home.path().join("secret")).unwrap();
     }
 
     /// What it logged so far.
@@ -170,15 +174,6 @@ impl Drop for Daemon {
             eprintln!("--- log of the daemon ---\n{}", self.log());
         }
     }
-}
-
-/// A directory with everything that a daemon needs.
-fn home() -> TempDir {
-    let home = tempfile::tempdir().unwrap();
-    for name in ["mnt", "local"] {
-        fs::create_dir(home.path().join(name)).unwrap();
-    }
-    home
 }
 
 /// Whether something is mounted on `dir`. The directory itself is not asked: a dead mount would answer for it.

@@ -1,5 +1,5 @@
-//! A mount without a kernel: a program that writes a file through the whole stack but that, for tests that turn the clock;
-//! and cases that run on all processors.
+//! A mount without a kernel, for tests of faults: a program that writes a file through the service in its layers, the cache
+//! and the open files above them; and cases that run on all processors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +23,31 @@ use super::office::quick_folder;
 pub(crate) const NAME: &str = "report.txt";
 /// So many cases run at once: they wait more than they work.
 const WIDTH: usize = 8;
-/// So much is written at once, in bytes: nothing that chunks begin or end with.
+/// So much is written at once, in bytes: nothing that parts begin or end with.
 const PIECE: usize = 3000;
+
+/// What a close answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// That the file is there.
+    Success,
+    /// One of these.
+    Errno(&'static [i32]),
+    /// That the file is there, or one of these.
+    Either(&'static [i32]),
+}
+
+impl Told {
+    #[track_caller]
+    pub(crate) fn check(self, told: &Result<()>) {
+        let is_right = match (self, told) {
+            (Told::Success | Told::Either(_), Ok(())) => true,
+            (Told::Errno(errnos) | Told::Either(errnos), Err(error)) => errnos.contains(&error.errno()),
+            (Told::Errno(_), Ok(())) | (Told::Success, Err(_)) => false,
+        };
+        assert!(is_right, "{self:?}, and it was {told:?}");
+    }
+}
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -45,6 +68,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// At `service`, without layers; a close waits so long.
     pub(crate) fn new(service: Arc<dyn Service>, close_deadline: Duration) -> Desk {
         let spool = quick_folder();
         let config = CacheConfig {
@@ -60,7 +84,7 @@ impl Desk {
         Desk { service, uploads, files, file: Mutex::default(), _spool: spool }
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until nothing is under way any more.
     pub(crate) async fn drained(&self) {
         self.uploads.drained().await;
     }
