@@ -23,8 +23,8 @@ pub(super) struct Attempt {
     pub(super) name: String,
     /// In bytes.
     pub(super) size: u64,
-    /// The files that it replaces.
-    pub(super) old: Vec<String>,
+    /// The files that it replaces: their ids, and the names they had.
+    pub(super) old: Vec<(String, String)>,
     /// All files that had the name before.
     pub(super) before: Vec<String>,
     /// The checksums, once it was sent.

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::stream::{StreamExt, TryStreamExt, once};
+use futures_util::future::ready;
+use futures_util::stream::{Stream, StreamExt, TryStreamExt, once};
 use md5::Md5;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::labels;
+use crate::error::Result;
 use crate::http::Body;
 use crate::service::Payload;
 
@@ -58,6 +60,25 @@ pub(super) fn json(about: &Value, payload: &Payload, upload: &str, seal: &Seal) 
         Ok(Bytes::from(rest + &tail(digests)))
     });
     Body::stream(once(async move { Ok(Bytes::from(head)) }).chain(content).chain(end), length)
+}
+
+/// The content of `payload` as it is, with the checksums of what went through.
+pub(super) fn sealed(payload: &Payload, seal: &Seal) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    let hashers = Arc::new(Mutex::new((Sha256::new(), Md5::new())));
+    let (hashing, seal) = (hashers.clone(), seal.clone());
+    let content = payload.stream().map_ok(move |piece| {
+        let mut hashers = hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        hashers.0.update(&piece);
+        hashers.1.update(&piece);
+        piece
+    });
+    let end = once(async move {
+        let mut hashers = hashers.lock().unwrap_or_else(PoisonError::into_inner);
+        seal.set(Digests { sha256: hashers.0.finalize_reset().into(), md5: hashers.1.finalize_reset().into() });
+        Ok(Bytes::new())
+    });
+    // Nothing is sent after the last byte: the checksums are taken while it leaves.
+    content.chain(end).try_filter(|piece| ready(!piece.is_empty()))
 }
 
 fn with<T>(encoder: &Mutex<Encoder>, act: impl FnOnce(&mut Encoder) -> T) -> T {

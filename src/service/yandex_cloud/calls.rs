@@ -17,6 +17,10 @@ use crate::http::Method;
 const NATIVE_PAGE: &str = "1000";
 /// Files of one page in the other dialect: all that a folder can have.
 const OPEN_AI_PAGE: &str = "10000";
+/// A longer wait that the service asks for is left to whoever asks again.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// A listing whose pages get lost is begun anew so often.
+const RESTARTS_MAX: u32 = 3;
 /// The waits before a change is asked for again.
 const WAITS: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
 
@@ -138,9 +142,17 @@ impl Cloud {
     /// All files of the folder.
     pub(super) async fn everything(&self, op: &'static str) -> Result<Vec<Stored>> {
         let (mut files, mut ids) = (Vec::<Stored>::new(), std::collections::HashSet::new());
-        let mut cursor: Option<String> = None;
+        let (mut cursor, mut restarts): (Option<String>, _) = (None, 0);
         loop {
-            let page = self.page(op, cursor.as_deref()).await?;
+            let page = match self.page(op, cursor.as_deref()).await {
+                // The file that the page was to follow may be gone.
+                Err(error) if is_lost(&error) && cursor.is_some() && restarts < RESTARTS_MAX => {
+                    (files, ids, cursor) = Default::default();
+                    restarts += 1;
+                    continue;
+                }
+                page => page?,
+            };
             let known = files.len();
             for mut file in page.files {
                 if ids.insert(file.id.clone()) {
@@ -187,7 +199,7 @@ impl Cloud {
                 // Not done, or not known: doing it twice is doing it once.
                 Ok(Some(_)) | Err(_) => {}
             }
-            match waits.next() {
+            match waits.next().filter(|_| asked(&error) <= WAIT_MAX) {
                 Some(wait) => tokio::time::sleep(asked(&error).max(*wait)).await,
                 None => return Err(error),
             }
@@ -220,12 +232,17 @@ impl Cloud {
             if let Ok(None) = self.by_id(op, id).await {
                 return Ok(());
             }
-            match waits.next() {
+            match waits.next().filter(|_| asked(&error) <= WAIT_MAX) {
                 Some(wait) => tokio::time::sleep(asked(&error).max(*wait)).await,
                 None => return Err(error),
             }
         }
     }
+}
+
+/// Whether a page cannot be had because of what it was to follow.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind, Kind::Invalid | Kind::NotFound)
 }
 
 /// How long the service asks to wait.

@@ -129,6 +129,13 @@ impl Refusal {
         self.is_about_the_request() && self.speaks_of(&ABOUT_LIFETIME)
     }
 
+    /// Whether it may be that an empty file is not welcome: what speaks of something else has nothing to do with that.
+    pub(super) fn may_be_about_emptiness(&self) -> bool {
+        let other = ["name", "label", "folder", "mask"];
+        let about_other = self.speaks_of(&other) || self.is_about_type() || self.is_about_lifetime();
+        self.is_about_the_request() && (self.speaks_of(&["content", "empty"]) || !about_other)
+    }
+
     /// Whether it is, or may be, the size of the file. Which code that has nobody knows: only who sends a file larger than
     /// is surely taken asks.
     pub(super) fn may_be_about_size(&self) -> bool {

@@ -11,7 +11,7 @@ use super::catalog::Found;
 use super::names;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::path::RemotePath;
-use crate::service::{Node, NodeKind, Page};
+use crate::service::{Node, NodeKind, Page, twins};
 
 /// So many files of others are asked for their sizes at once.
 const MEASURED_AT_ONCE: usize = 8;
@@ -109,6 +109,10 @@ impl Cloud {
                 self.forget(&file.id);
                 Ok(None)
             }
+            // Who asks, or the way to the storage: that is about all files, and a listing without them would be wrong.
+            Err(error) if matches!(error.kind, Kind::SignedOut | Kind::Unreachable | Kind::Denied | Kind::Protocol) => {
+                Err(error)
+            }
             Err(error) if error.retry == Retry::Never => {
                 tracing::warn!(%error, id = file.id, "a file is not listed: its size cannot be found");
                 Ok(None)
@@ -150,9 +154,22 @@ impl Cloud {
         self.known(op).await?;
         match self.catalog.find(path) {
             Some(Found::File(file)) if file.id == node.id => Ok(file.as_ref().clone()),
-            Some(_) => Err(Error::new(Kind::Conflict, op, format!("{path} is another entry by now"))),
-            None => Err(missing(op, path)),
+            // A twin has another name in the mount as soon as the one before it is gone.
+            found => match (self.twin_of(path, node), found) {
+                (Some(twin), _) => Ok(twin),
+                (None, Some(_)) => Err(Error::new(Kind::Conflict, op, format!("{path} is another entry by now"))),
+                (None, None) => Err(missing(op, path)),
+            },
         }
+    }
+
+    /// The file of `node`, if it was shown at `path` because others had its name, and lies in that directory.
+    fn twin_of(&self, path: &RemotePath, node: &Node) -> Option<Stored> {
+        let file = self.catalog.files().into_iter().find(|file| file.id == node.id)?;
+        let directory = |name: &str| name.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+        let is_here = directory(&file.name) == directory(&self.catalog.stored_name(path));
+        let was_shown = twins::id_in(path.name()) == Some(file.id.as_str());
+        (is_here && was_shown).then(|| file.as_ref().clone())
     }
 
     pub(super) async fn remove_entry(&self, path: &RemotePath, node: &Node) -> Result<()> {

@@ -131,7 +131,9 @@ impl Cloud {
         // A file that somebody has removed meanwhile is no obstacle.
         let is_real = |result: &Result<()>| result.as_ref().is_err_and(|error| error.kind != Kind::NotFound);
         if results.iter().any(is_real) {
-            let done = files.iter().zip(&results).filter(|(_, result)| result.is_ok());
+            // One whose answer was lost may have its new name as well.
+            let may_be_done = |result: &Result<()>| result.as_ref().map_or_else(Error::in_doubt, |()| true);
+            let done = files.iter().zip(&results).filter(|(_, result)| may_be_done(result));
             let done: Vec<Stored> = done.map(|((_, file), _)| file.as_ref().clone()).collect();
             self.give_back(&done).await;
             let error = results.into_iter().find(is_real).and_then(Result::err);

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::Cloud;
 use super::answers::Stored;
 use super::calls::Change;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 
 /// The operation, in errors.
 const OP: &str = "refresh";
@@ -113,7 +113,13 @@ impl Cloud {
                     tracing::warn!(name, "the service removes this file {days} days after it was made; copy it anew");
                 }
                 Err(error) if error.kind == Kind::NotFound => self.forget(&file.id),
-                Err(error) => return Err(error),
+                // It is about all files.
+                Err(error) if error.retry != Retry::Never || error.kind == Kind::SignedOut => return Err(error),
+                Err(error) => {
+                    self.hopeless.add(&file.id);
+                    let name = crate::error::printable(&file.name).into_owned();
+                    tracing::warn!(%error, name, "the life of this file cannot be made longer; copy it anew");
+                }
             }
             tokio::time::sleep(self.refresh.pause).await;
         }

@@ -4,7 +4,7 @@
 //! one, is ours. Only then the file it replaces is removed, if it still has the name. A reader sees the old or the new one.
 //!
 //! **Doubt.** A lost answer is settled by looking for the name of the upload among the labels; where there are none, for a
-//! file of this name and size that was not there before. Until then nothing is sent again; how long one that is not there
+//! file of this name and size that was not there before, and has the same content. Until then nothing is sent again; how long one that is not there
 //! may still be in the making, says [`super::PACE`]. What an attempt that was given up makes after all is removed.
 
 use super::Cloud;
@@ -52,10 +52,7 @@ impl Cloud {
                 _ => error,
             });
         }
-        self.links.note_size(&file.id, attempt.size);
-        let node = file.node(path.name(), attempt.size);
-        self.catalog.there(file);
-        Ok(node)
+        Ok(file.node(path.name(), attempt.size))
     }
 
     async fn confirm(&self, path: &RemotePath, attempt: &Attempt, file: &Stored) -> Result<()> {
@@ -64,6 +61,9 @@ impl Cloud {
             return Err(Error::new(Kind::BadName, OP, format!("the service stores the file as {name:?}")));
         }
         self.verify(attempt, file).await?;
+        // Before the old one goes: nobody shall find neither.
+        self.links.note_size(&file.id, attempt.size);
+        self.catalog.there(file.clone());
         self.remove_echoes(path, file).await?;
         self.remove_replaced(attempt, file).await
     }
@@ -105,9 +105,14 @@ impl Cloud {
         }
         let mut echoes = self.list_now(OP).await?;
         if !self.has_labels() {
-            let is_echo = |other: &Stored| earlier.iter().any(|attempt| attempt.may_have_made(other, false));
-            echoes
-                .extend(self.catalog.twins(path).iter().filter(|other| is_echo(other)).map(|other| (**other).clone()));
+            for other in self.catalog.twins(path).iter().filter(|other| other.id != file.id) {
+                for attempt in earlier.iter().filter(|attempt| attempt.may_have_made(other, false)) {
+                    if self.has_content_of(attempt, other).await? {
+                        echoes.push(other.as_ref().clone());
+                        break;
+                    }
+                }
+            }
         }
         for echo in echoes.iter().filter(|echo| echo.id != file.id) {
             self.remove_if_there(&echo.id).await?;
@@ -120,9 +125,9 @@ impl Cloud {
     /// # Errors
     /// What keeps one of them: the old file stays then, and not the new one.
     async fn remove_replaced(&self, attempt: &Attempt, file: &Stored) -> Result<()> {
-        for old in attempt.old.iter().filter(|old| **old != file.id) {
+        for (old, name) in attempt.old.iter().filter(|(old, _)| *old != file.id) {
             match self.by_id(OP, old).await? {
-                Some(there) if there.name == attempt.name => {
+                Some(there) if there.name == *name => {
                     let removed = self.remove_if_there(old).await;
                     removed.map_err(|error| match error.retry {
                         Retry::Never => error.hint("the old version cannot be removed, so the new one was"),
@@ -176,7 +181,23 @@ impl Cloud {
         let mut files = self.catalog.files();
         files.retain(|file| attempt.may_have_made(file, self.has_labels()));
         // Of two that look alike the newer one is what was sent last.
-        let newest = files.into_iter().reduce(|a, b| if b.is_newer_than(&a) { b } else { a });
-        Ok(newest.map(|file| file.as_ref().clone()))
+        files.sort_by(|a, b| b.is_newer_than(a).cmp(&a.is_newer_than(b)));
+        for file in files {
+            if self.has_labels() || self.has_content_of(attempt, &file).await? {
+                return Ok(Some(file.as_ref().clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a file that looks like that of `attempt` is it: without labels, only its content tells. What was not sent to
+    /// its last byte has become no file.
+    async fn has_content_of(&self, attempt: &Attempt, file: &Stored) -> Result<bool> {
+        let Some(digests) = attempt.seal.get() else { return Ok(false) };
+        match self.sha256_of(&file.id, attempt.size).await {
+            Ok(sha256) => Ok(sha256 == digests.sha256),
+            Err(error) if error.kind == Kind::NotFound || error.kind == Kind::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -84,20 +84,29 @@ impl Cloud {
             // What was there before is how a file is recognised, should the answer be lost.
             false => drop(self.list_now(OP).await?),
         }
-        self.check_parent(OP, &spec.path)?;
-        let mut old = match self.catalog.find(&spec.path) {
+        match self.check_parent(OP, &spec.path) {
+            // It was there when the file was opened; with this file it is there again.
+            Err(error) if error.kind == Kind::NotFound => self.keep_parent(&spec.path),
+            there => there?,
+        }
+        let shown = match self.catalog.find(&spec.path) {
             Some(Found::Directory(_)) => {
                 return Err(Error::new(Kind::IsDirectory, OP, format!("{} is a directory", spec.path)));
             }
-            Some(Found::File(file)) => vec![file.id.clone()],
-            None => Vec::new(),
+            Some(Found::File(file)) => Some(file),
+            None => None,
         };
         let twins = self.catalog.twins(&spec.path);
-        if let Some(replaced) = &spec.replaces
-            && twins.iter().any(|twin| twin.id == replaced.id)
-            && !old.contains(&replaced.id)
-        {
-            old.push(replaced.id.clone());
+        let opened = spec.replaces.as_ref().and_then(|node| twins.iter().find(|twin| twin.id == node.id)).cloned();
+        // What the program has opened, while it is there: what somebody else has put beside it since is not its to remove.
+        let last = self.attempts.last(spec.path.as_str());
+        let is_ours = |file: &Stored| last.as_ref().is_some_and(|last| last.may_have_made(file, self.has_labels()));
+        let shown = shown.filter(|file| opened.is_none() || is_ours(file));
+        let mut old: Vec<(String, String)> = Vec::new();
+        for file in shown.into_iter().chain(opened) {
+            if old.iter().all(|(id, _)| *id != file.id) {
+                old.push((file.id.clone(), file.name.clone()));
+            }
         }
         Ok(Attempt {
             upload: uuid(),
@@ -123,7 +132,8 @@ impl Cloud {
                 Err(Trouble::Failed(error)) => return Err(error),
                 Err(Trouble::Refused(refusal)) => refusal,
             };
-            if kind.is_some() && refusal.is_about_type() {
+            let may_be_about_type = refusal.is_about_type() || refusal.is_about_the_request();
+            if kind.is_some() && may_be_about_type && !refusal.is_about_lifetime() {
                 tracing::debug!(?kind, "the service does not take the type: sending the file without one");
                 kind = None;
             } else if !(refusal.is_about_lifetime() && self.lifetimes.is_refused(days)) {
@@ -157,14 +167,15 @@ impl Cloud {
                     .text("purpose", PURPOSE)
                     .text("expires_after[anchor]", "created_at")
                     .text("expires_after[seconds]", &seconds);
-                call.body(form.file("file", &attempt.name, payload.stream(), payload.len()))
+                let content = body::sealed(payload, &attempt.seal);
+                call.body(form.file("file", &attempt.name, content, payload.len()))
             }
         }
     }
 
     /// What a refusal to make a file means.
     pub(super) fn refused(&self, attempt: &Attempt, refusal: Refusal) -> Error {
-        if attempt.size == 0 && refusal.is_about_the_request() {
+        if attempt.size == 0 && refusal.may_be_about_emptiness() {
             self.takes_no_empty_files();
             // Asked again, it hears that such files stay here.
             let error = refusal.into_error(OP).kind(Kind::Unsupported);
