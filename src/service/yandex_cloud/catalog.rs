@@ -5,7 +5,7 @@
 //! is no path are shown with their id ([`names::with_id`]).
 //!
 //! **Directories** are there as long as a file is below them, and, as far as this mount is concerned, since somebody made
-//! them, or took the last file out of them, until somebody removes them: nothing on the service stands for them.
+//! them, opened a file in them, or took one out, until somebody removes them: nothing on the service stands for them.
 //!
 //! **Freshness.** A listing is believed for five times as long as it took.
 

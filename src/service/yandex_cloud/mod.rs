@@ -277,7 +277,10 @@ impl Service for YandexCloud {
     async fn admit(&self, path: &RemotePath) -> Result<()> {
         self.check_name(path)?;
         self.cloud.known("create").await?;
-        self.cloud.check_parent("create", path)
+        self.cloud.check_parent("create", path)?;
+        // Whoever takes the last file out of it meanwhile does not take the place of this one.
+        self.cloud.keep_parent(path);
+        Ok(())
     }
 
     async fn check(&self) -> Result<Vec<String>> {

@@ -4,8 +4,9 @@
 //! one, is ours. Only then the file it replaces is removed, if it still has the name. A reader sees the old or the new one.
 //!
 //! **Doubt.** A lost answer is settled by looking for the name of the upload among the labels; where there are none, for a
-//! file of this name and size that was not there before, and has the same content. Until then nothing is sent again; how long one that is not there
-//! may still be in the making, says [`super::PACE`]. What an attempt that was given up makes after all is removed.
+//! file of this name and size that was not there before, and has the same content. Until then nothing is sent again; how
+//! long one that is not there may still be in the making, says [`super::PACE`]. What an attempt that was given up makes
+//! after all is removed.
 
 use super::Cloud;
 use super::answers::Stored;

@@ -84,11 +84,7 @@ impl Cloud {
             // What was there before is how a file is recognised, should the answer be lost.
             false => drop(self.list_now(OP).await?),
         }
-        match self.check_parent(OP, &spec.path) {
-            // It was there when the file was opened; with this file it is there again.
-            Err(error) if error.kind == Kind::NotFound => self.keep_parent(&spec.path),
-            there => there?,
-        }
+        self.check_parent(OP, &spec.path)?;
         let shown = match self.catalog.find(&spec.path) {
             Some(Found::Directory(_)) => {
                 return Err(Error::new(Kind::IsDirectory, OP, format!("{} is a directory", spec.path)));

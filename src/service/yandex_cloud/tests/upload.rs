@@ -288,17 +288,21 @@ async fn a_quota_is_tried_again_and_then_told() {
 #[tokio::test]
 async fn a_file_goes_into_a_directory_that_is_there() {
     let fake = Fake::plain().await;
-    assert_eq!(fake.cloud.admit(&path("d/a.txt")).await.unwrap_err().kind, Kind::NotFound);
+    let error = put(&fake, "d/a.txt", &bytes(10)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound);
     fake.cloud.mkdir(&path("d")).await.unwrap();
-    fake.cloud.admit(&path("d/a.txt")).await.unwrap();
     put(&fake, "d/a.txt", &bytes(10)).await.unwrap();
-    // A directory whose last file goes while another one is written in it is there again with that.
-    put(&fake, "e/a.txt", &bytes(10)).await.unwrap();
+    // A directory that was there when the file was made stays there, whoever empties it.
+    fake.have("e/other.txt", b"1");
+    fake.cloud.cloud.catalog.doubt();
+    fake.cloud.admit(&path("e/new.txt")).await.unwrap();
+    fake.state().files.retain(|file| file.name != "e/other.txt");
+    fake.cloud.cloud.catalog.doubt();
+    put(&fake, "e/new.txt", &bytes(10)).await.unwrap();
+    fake.state().files.retain(|file| file.name != "e/new.txt");
     assert_eq!(put(&fake, "d/a.txt/b", &bytes(10)).await.unwrap_err().kind, Kind::NotDirectory);
     assert_eq!(put(&fake, "d", &bytes(10)).await.unwrap_err().kind, Kind::IsDirectory);
-    let mut names = fake.names();
-    names.sort();
-    assert_eq!(names, ["d/a.txt", "e/a.txt"]);
+    assert_eq!(fake.names(), ["d/a.txt"]);
 }
 
 #[tokio::test]
