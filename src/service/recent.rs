@@ -32,6 +32,12 @@ impl<T: Clone> Recent<T> {
         self.values().get(name).cloned()
     }
 
+    /// All names that are remembered, which are forgotten with that.
+    pub(super) fn take_names(&self) -> Vec<String> {
+        let mut values = self.values();
+        std::iter::from_fn(|| values.pop_lru()).map(|(name, _)| name).collect()
+    }
+
     /// Whether nothing is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.values().is_empty()
@@ -59,6 +65,9 @@ mod tests {
         assert_eq!((recent.get("first"), recent.get("second")), (Some(0), None));
         recent.forget("first");
         assert_eq!(recent.get("first"), None);
+        assert_eq!(recent.take_names().len(), REMEMBERED_MAX.get() - 1);
+        assert!(recent.is_empty());
+        recent.put("last", 0);
         assert!(!recent.is_empty() && Recent::<()>::default().is_empty());
     }
 }

@@ -42,6 +42,8 @@ struct Record {
     /// The token with the word it looks like, and with the other one unless it says itself what it goes with.
     texts: (SecretString, Option<SecretString>),
     rejections: Rejections,
+    /// Whether there was nothing to offer any more after the present pass. Those who sent it at the same time count once.
+    is_rejected: bool,
 }
 
 /// What is known of a pass.
@@ -72,7 +74,8 @@ impl Signer {
     pub(super) fn new(token: Arc<Token>, word: &'static str) -> Signer {
         let texts = words(&token.current(), word);
         let pass = Pass { number: 0, text: texts.0.clone() };
-        let record = Record { pass, standing: Standing::New, texts, rejections: Rejections::default() };
+        let record =
+            Record { pass, standing: Standing::New, texts, rejections: Rejections::default(), is_rejected: false };
         Signer { token, word, record: Mutex::new(record), turn: Semaphore::new(1) }
     }
 
@@ -83,7 +86,12 @@ impl Signer {
     pub(super) async fn pass(&self) -> Result<Pass> {
         let (pass, pause) = {
             let mut record = self.record();
-            (record.pass.clone(), record.rejections.pause(Instant::now()))
+            let pause = record.rejections.pause(Instant::now());
+            if record.is_rejected && pause.is_none() {
+                let text = record.pass.text.clone();
+                record.take(text, Standing::Doubted);
+            }
+            (record.pass.clone(), pause)
         };
         match pause {
             None => Ok(pass),
@@ -96,6 +104,7 @@ impl Signer {
         let mut record = self.record();
         if record.pass.number == pass.number && record.standing != Standing::Proved {
             record.standing = Standing::Proved;
+            record.is_rejected = false;
             record.rejections.accepted();
         }
     }
@@ -122,7 +131,9 @@ impl Signer {
             Some(path) => error.hint(format!("write a new one into {}; it is read again then", path.display())),
             None => error.hint("make a new one, and mount again; a token in a file is read again while mounted"),
         };
-        record.rejections.rejected(&error, Instant::now());
+        if !std::mem::replace(&mut record.is_rejected, true) {
+            record.rejections.rejected(&error, Instant::now());
+        }
         Err(error)
     }
 
@@ -176,6 +187,7 @@ impl Record {
     fn take(&mut self, text: SecretString, standing: Standing) -> Pass {
         self.pass = Pass { number: self.pass.number + 1, text };
         self.standing = standing;
+        self.is_rejected = false;
         self.pass.clone()
     }
 }
@@ -268,6 +280,17 @@ mod tests {
         assert_eq!(text(&pass), "Bearer new");
         signer.accepted(&pass);
         assert_eq!(text(&signer.pass().await.unwrap()), "Bearer new");
+    }
+
+    #[tokio::test]
+    async fn requests_that_were_under_way_together_are_rejected_together() {
+        let signer = signer("Bearer gone");
+        let first = signer.pass().await.unwrap();
+        let second = signer.refused(&first, "").await.unwrap();
+        for _ in 0..10 {
+            assert!(signer.refused(&second, "").await.is_err());
+        }
+        assert!(signer.pass().await.is_ok(), "that was one rejection");
     }
 
     #[tokio::test]

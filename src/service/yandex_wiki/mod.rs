@@ -143,6 +143,8 @@ struct Wiki {
     doubts: Doubts,
     /// Sessions of this process that have not become a file yet.
     begun: Recent<()>,
+    /// Sessions that could not be given up: the next upload tries again.
+    left: Recent<()>,
     /// How often sessions of this process were asked to be attached.
     asked: Recent<u32>,
     /// Sessions whose parts are known to be all there: nobody says so twice.
@@ -177,6 +179,7 @@ impl YandexWiki {
             empty_files: AtomicU8::new(EmptyFiles::Unknown as u8),
             doubts: Doubts::new(PACE),
             begun: Recent::default(),
+            left: Recent::default(),
             asked: Recent::default(),
             ended: Recent::default(),
             made: Recent::default(),

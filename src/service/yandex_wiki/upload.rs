@@ -144,6 +144,7 @@ impl Wiki {
             id: session.session_id,
         };
         self.begun.put(&open.id, ());
+        self.give_up_left().await;
         let state = serde_json::to_value(&open).map_err(|error| Error::new(Kind::Invalid, OP, error.to_string()))?;
         Ok(Begun { token: SessionToken { id: open.id, state }, receipt: None })
     }
@@ -462,9 +463,29 @@ impl Wiki {
         self.put_part(token, part).await
     }
 
-    /// Gives a session up.
+    /// Gives a session up. One that the wiki does not hear of is given up with the next upload.
     pub(super) async fn abort_session(&self, token: &SessionToken) -> Result<()> {
-        let session = &token.id;
+        let aborted = self.ask_abort(&token.id).await;
+        match &aborted {
+            Ok(()) => self.left.forget(&token.id),
+            Err(_) => self.left.put(&token.id, ()),
+        }
+        aborted
+    }
+
+    /// Gives up what could not be given up before. The wiki has answered a moment ago.
+    async fn give_up_left(&self) {
+        let mut is_heard = true;
+        for session in self.left.take_names() {
+            let token = SessionToken { id: session, state: Value::Null };
+            is_heard = is_heard && self.abort_session(&token).await.is_ok();
+            if !is_heard {
+                self.left.put(&token.id, ());
+            }
+        }
+    }
+
+    async fn ask_abort(&self, session: &str) -> Result<()> {
         let asked = self
             .api
             .exchange::<Value>(|api| api.call(OP, Method::Post, &["upload_sessions", session, "abort"]).repeatable());
