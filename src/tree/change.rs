@@ -208,11 +208,15 @@ impl Tree {
             self.service().check_name(&directory.join(to.name))?;
         }
         let path = directory.join(to.name);
-        // Both files are held, so that no commit of either names a file meanwhile; always in the same order, so that two
+        // The files are held, so that no commit of theirs names a file meanwhile; always in the same order, so that two
         // renames across each other do not wait for one another.
         let mut files = Vec::new();
         for target in [Some(&source), target.as_ref()].into_iter().flatten().filter(|t| t.kind == NodeKind::File) {
             files.push((target.ino, self.file(target.ino)?));
+        }
+        if source.kind == NodeKind::Directory {
+            // A commit below it would end under the old name, and make the directory again.
+            files.extend(self.opened_below(source.ino));
         }
         files.sort_by_key(|(ino, _)| *ino);
         let mut held = Vec::new();
@@ -252,6 +256,20 @@ impl Tree {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The files below a directory that were opened.
+    fn opened_below(&self, directory: Ino) -> Vec<(Ino, Arc<File>)> {
+        let inner = self.inner();
+        let is_below = |ino: &Ino| {
+            let parents = std::iter::successors(Some(*ino), |at| {
+                let parent = inner.entries.get(at).filter(|_| *at != super::ROOT)?.parent;
+                Some(parent)
+            });
+            parents.skip(1).any(|parent| parent == directory)
+        };
+        let opened = inner.entries.iter().filter_map(|(ino, entry)| Some((*ino, entry.file.clone()?)));
+        opened.filter(|(ino, _)| is_below(ino)).collect()
     }
 
     /// A directory cannot go into itself.

@@ -87,6 +87,24 @@ fn a_rename_onto_a_file_waits_for_its_commit() {
 }
 
 #[test]
+fn a_directory_is_renamed_after_the_commits_below_it() {
+    let rig = Rig::new(in_one_request());
+    rig.ok("mkdir -p d/deep; echo old > d/deep/other");
+    let gate = Gate::new();
+    let nth = rig.faults.count(Operation::PutWhole) + 1;
+    rig.faults.add(Operation::PutWhole, When::Nth(nth), Fault::StallBefore(gate.clone()));
+    let writer = rig.start("echo text > d/deep/f");
+    reached(&gate);
+    let renaming = rig.start("mv d e");
+    gate.open();
+    writer.wait().ok();
+    renaming.wait().ok();
+    assert_eq!(rig.content("e/deep/f").unwrap(), "text\n");
+    assert!(rig.content("d/deep/f").is_none());
+    assert_eq!(rig.ok("cat e/deep/f e/deep/other; echo more >> e/deep/f; cat e/deep/f"), "text\nold\ntext\nmore\n");
+}
+
+#[test]
 fn a_file_opened_while_it_is_renamed_is_written_under_its_new_name() {
     for (flags, expected) in [("os.O_WRONLY | os.O_APPEND", "text\nmore\n"), ("os.O_WRONLY | os.O_TRUNC", "more\n")] {
         let rig = Rig::with(MemoryConfig::friendly(), |options| options.dir_cache = Duration::from_secs(60));

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::answers::Stored;
+use super::api::Trouble;
 use super::calls::gone;
 use super::codes::Refusal;
 use super::{Cloud, Dialect};
@@ -169,12 +170,30 @@ impl Cloud {
     async fn new_link(&self, op: &'static str, id: &str) -> Result<Url> {
         let asked = Instant::now();
         let told = self.api.exchange::<UrlDto>(|| self.api.call_for_url(op, id)).await;
-        let told = told.map_err(|trouble| trouble.into_error(op))?;
+        let told = match told {
+            Err(Trouble::Refused(refusal)) if refusal.is_missing() => return Err(self.no_link(op, id).await),
+            told => told.map_err(|trouble| trouble.into_error(op))?,
+        };
         let unlike = |_| Error::new(Kind::Protocol, op, "the service gives an address that is none");
         let url = Url::parse(&told.url).map_err(unlike)?;
         let until = asked + lifetime(&url);
         self.links.links().put(id.to_owned(), Link { url: url.clone(), until });
         Ok(url)
+    }
+
+    /// There is no address: the file is gone, or the host does not know the call.
+    async fn no_link(&self, op: &'static str, id: &str) -> Error {
+        match self.by_id(op, id).await {
+            Ok(None) => gone(op),
+            Ok(Some(_)) => {
+                let error =
+                    Error::new(Kind::Unsupported, op, "the service has the file, and does not say where its bytes are");
+                error.hint(
+                    "name another address of the API as url, https://rest-assistant.api.cloud.yandex.net for example",
+                )
+            }
+            Err(error) => error,
+        }
     }
 
     /// The storage does not give what the service says it has.

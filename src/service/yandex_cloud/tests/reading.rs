@@ -33,6 +33,21 @@ async fn an_address_that_has_expired_is_asked_for_again_once() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_know_the_call_is_no_missing_file() {
+    let fake = Fake::new(|seen| match seen.path.ends_with(":getUrl") {
+        true => refuse(404, 5, "Not Found"),
+        false => Act::Usual,
+    })
+    .await;
+    let id = fake.have("a.txt", b"12345");
+    let error = fake.cloud.stat(&path("a.txt")).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unsupported);
+    assert!(error.to_string().contains("rest-assistant"), "{error}");
+    fake.state().files.retain(|file| file.id != id);
+    assert_eq!(fake.cloud.stat(&path("a.txt")).await.unwrap_err().kind, Kind::NotFound);
+}
+
+#[tokio::test]
 async fn a_storage_that_knows_no_ranges_is_read_all_the_same() {
     let fake = Fake::new(|seen| match seen.is_storage {
         true => Act::Instead(axum::http::Response::builder().body("0123456789".into()).unwrap()),
