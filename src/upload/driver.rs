@@ -338,7 +338,6 @@ impl Upload {
                     let spec = asked.unwrap_or_else(|| Spec { sha1, ..upload.spec(known) });
                     let session = session.as_ref().map(|(token, receipts)| (token, receipts.as_slice()));
                     let result = upload.uploads.service().probe(&spec, session).await;
-                    let result = upload.under_its_name(&spec, result).await;
                     if matches!(result, Ok(Progress::Unknown)) {
                         // Work on the other side is progress too: whoever waits in a close goes on waiting.
                         upload.progress.fetch_add(1, Ordering::Relaxed);
@@ -386,28 +385,6 @@ impl Upload {
         }
         self.forget_asked(&result);
         self.event(Event::Finished { result });
-    }
-
-    /// A file whose doubt outlived a rename here is on the service under its old name: it gets the new one there, or, where
-    /// that cannot be, is removed, and sent again.
-    async fn under_its_name(&self, spec: &Spec, found: Result<Progress>) -> Result<Progress> {
-        let Ok(Progress::Finished(node)) = &found else { return found };
-        let _settled = self.place.hold().await;
-        let place = self.place.get();
-        if place == spec.path {
-            return found;
-        }
-        let service = self.uploads.service();
-        let again = |error: Error| Err(error.retry(Retry::AskFirst));
-        match service.rename(&spec.path, node, &place).await {
-            Ok(node) => return Ok(Progress::Finished(node)),
-            Err(error) if error.retry != Retry::Never => return again(error),
-            Err(error) => tracing::debug!(path = %place, %error, "not renamed on the service; sending it again"),
-        }
-        match service.remove(&spec.path, node).await {
-            Err(error) if error.kind != Kind::NotFound => again(error),
-            _ => Ok(Progress::Gone),
-        }
     }
 
     /// A definite answer leaves nothing to ask about.

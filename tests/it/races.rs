@@ -188,28 +188,6 @@ fn a_question_nobody_waits_for_is_not_asked_for_ever() {
 }
 
 #[test]
-fn a_file_that_is_renamed_in_doubt_is_one_file_under_its_new_name() {
-    for can_rename in [true, false] {
-        let mut config = in_one_request();
-        (config.capability.rename, config.capability.rename_replaces) = (can_rename, can_rename);
-        let rig = Rig::with(config, |options| options.close_deadline = Duration::from_secs(1));
-        rig.faults.add(Operation::PutWhole, When::Nth(1), Fault::AnswerLost);
-        let down = Error::new(Kind::Unreachable, "probe", "down").retry(Retry::AskFirst);
-        rig.faults.add(Operation::Probe, When::Always, Fault::Before(down));
-        rig.put_local("s", b"AAAAAAAAAA");
-        rig.sh(r#"cp "$L/s" a"#).failed("timed out");
-        assert!(rig.content("a").is_some(), "it arrived, and nobody said so");
-        // Nothing of it is known to be on the service, so the rename is here only.
-        rig.ok("mv a b");
-        rig.faults.heal();
-        // The short deadline may pass once more on a busy machine.
-        until("a write that succeeds", || rig.sh("echo more > b").success());
-        assert_eq!(rig.content("b").unwrap(), Bytes::from_static(b"more\n"), "{can_rename}");
-        assert!(rig.content("a").is_none(), "{can_rename}");
-    }
-}
-
-#[test]
 fn a_lock_that_another_client_has_just_taken_is_seen() {
     let rig = Rig::with(MemoryConfig::friendly(), |options| options.dir_cache = Duration::from_secs(60));
     let take = "
