@@ -1,6 +1,7 @@
 //! Signing requests with a token that goes with one of two words: one for short-lived tokens (`Bearer`), another for the
-//! kind that a person makes. A token tells by its look which it is; a service that refuses it is offered the other word
-//! once. Short-lived tokens are written into their file anew by somebody else: a refusal makes us look there.
+//! kind that a person makes. A token tells by its look which it is; a service that refuses it is offered the other word,
+//! and then the likelier one once more, as services err, too. Short-lived tokens are written into their file anew by
+//! somebody else: a refusal makes us look there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
