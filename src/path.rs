@@ -3,13 +3,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind, Result};
 
 /// Most bytes of one name that Linux passes on (`NAME_MAX`).
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// A path below the root of a remote. The empty path is the root itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A path below the root of a remote. The empty path is the root itself. Written down, it is its text, which is parsed
+/// again on the way in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RemotePath(String);
 
 impl RemotePath {
@@ -63,6 +67,20 @@ impl RemotePath {
     }
 }
 
+impl TryFrom<String> for RemotePath {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        RemotePath::parse(&text)
+    }
+}
+
+impl From<RemotePath> for String {
+    fn from(path: RemotePath) -> Self {
+        path.0
+    }
+}
+
 impl fmt::Display for RemotePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", crate::error::printable(&self.0))
@@ -107,6 +125,18 @@ mod tests {
         }
         assert!(!is_entry_name(&"x".repeat(256)));
         assert!(is_entry_name("..."));
+    }
+
+    #[test]
+    fn a_path_that_was_written_down_is_parsed_again() {
+        for text in ["", "a", "a/б c.txt"] {
+            let path = RemotePath::parse(text).unwrap();
+            let written = serde_json::to_string(&path).unwrap();
+            assert_eq!(written, format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<RemotePath>(&written).unwrap(), path);
+        }
+        assert!(serde_json::from_str::<RemotePath>("\"a/../b\"").is_err());
+        assert!(serde_json::from_str::<RemotePath>("7").is_err());
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! its [`Retry`](crate::error::Retry) whether the request was refused for good, was definitely not done, or is in
 //! doubt; a method never repeats a request that is in doubt. Nothing in here knows chunks, inodes or FUSE.
 //!
-//! **Sessions are data.** [`SessionToken`] and [`Receipt`] are plain values: they can be journalled and finished by
-//! another process. After any doubt the caller asks [`Service::probe`] before it sends again.
+//! **Sessions are data.** [`Spec`], [`SessionToken`] and [`Receipt`] are plain values: they can be journalled and
+//! finished by another process. After any doubt the caller asks [`Service::probe`] before it sends again.
 //!
 //! **Concurrency.** Every method may be called from many tasks at once; the limits of one upload (order, width) are
 //! the caller's duty, by [`PartRules`].
@@ -19,6 +19,7 @@ mod doubts;
 pub mod layer;
 pub mod mediawiki;
 pub mod memory;
+mod moment;
 pub mod onlyoffice;
 pub mod operation;
 mod payload;
@@ -43,7 +44,7 @@ use crate::error::Result;
 use crate::path::RemotePath;
 
 /// One entry on the service, as the service knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The name as the service has it.
     pub name: String,
@@ -52,6 +53,7 @@ pub struct Node {
     /// Bytes; 0 for a directory.
     pub size: u64,
     /// When the content last changed, by the service's clock.
+    #[serde(with = "moment")]
     pub modified: SystemTime,
     /// Changes whenever the content changes (a checksum, a version number, an ETag).
     pub version: String,
@@ -62,11 +64,12 @@ pub struct Node {
     /// SHA-1 of the content, where the service tells.
     pub sha1: Option<Sha1Digest>,
     /// When the service removes the file by itself, where it does.
+    #[serde(default, with = "moment::maybe")]
     pub expires: Option<SystemTime>,
 }
 
 /// The kind of a [`Node`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NodeKind {
     /// A regular file.
     File,
@@ -83,8 +86,8 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// What an upload will be.
-#[derive(Clone, Debug)]
+/// What an upload will be. It can be journalled: the process that takes an upload over asks [`Service::probe`] with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// Where the file goes. Until the name is fixed ([`NamedAt`]) this is the best-known name.
     pub path: RemotePath,

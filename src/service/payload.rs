@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use crate::error::Result;
 
-/// A SHA-1 as the services speak it. Used to compare, never to trust.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// A SHA-1 as the services speak it. Used to compare, never to trust. Written down, it is its 40 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Sha1Digest(pub [u8; 20]);
 
 impl Sha1Digest {
@@ -33,6 +35,20 @@ impl Sha1Digest {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         }
         Some(Sha1Digest(digest))
+    }
+}
+
+impl TryFrom<String> for Sha1Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Sha1Digest::from_hex(&text).ok_or("not the 40 hexadecimal digits of a SHA-1")
+    }
+}
+
+impl From<Sha1Digest> for String {
+    fn from(digest: Sha1Digest) -> Self {
+        digest.to_string()
     }
 }
 
@@ -187,5 +203,14 @@ mod tests {
         assert_eq!(Sha1Digest::from_hex(&digest.to_string()), Some(digest));
         assert_eq!(Sha1Digest::from_hex("xyz"), None);
         assert_eq!(Sha1Digest::from_hex(&"ü".repeat(20)), None);
+    }
+
+    #[test]
+    fn sha1_is_written_down_in_hex() {
+        let digest = Sha1Digest::of(b"hello");
+        let written = serde_json::to_string(&digest).unwrap();
+        assert_eq!(written, "\"aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d\"");
+        assert_eq!(serde_json::from_str::<Sha1Digest>(&written).unwrap(), digest);
+        assert!(serde_json::from_str::<Sha1Digest>("\"aaf4\"").is_err());
     }
 }
