@@ -7,11 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Result with the project's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What failed, in the words of a file system. The errno is [`Kind::errno`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What failed, in the words of a file system. The errno is [`Kind::errno`]. The names are written to the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The file, page or session does not exist.
     NotFound,

@@ -3,8 +3,12 @@
 
 use std::ops::Range;
 
-/// A set of bytes, kept as the fewest ranges.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// A set of bytes, kept as the fewest ranges. Written down, it is the list of them; on the way in they are put together
+/// again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Range<u64>>")]
 pub struct Ranges(Vec<Range<u64>>);
 
 impl Ranges {
@@ -115,6 +119,12 @@ impl Ranges {
             .take_while(move |have| have.start < range.end)
             .map(move |have| have.start.max(range.start)..have.end.min(range.end))
             .filter(|part| !part.is_empty())
+    }
+}
+
+impl From<Vec<Range<u64>>> for Ranges {
+    fn from(ranges: Vec<Range<u64>>) -> Self {
+        ranges.into_iter().filter(|range| range.start < range.end).collect()
     }
 }
 

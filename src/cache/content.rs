@@ -15,9 +15,12 @@ use super::Cache;
 use super::pool::Buffer;
 use super::recency::{Keeping, Key};
 use super::room::{Purpose, Request, Shared};
-use super::state::{Piece, Put, Snapshot, SpillId, State};
-use super::worker::Message;
+use super::state::{Piece, Put, Snapshot, State};
+use super::worker::{Message, Synced};
 use crate::error::{Error, Kind, Result};
+use crate::ranges::Ranges;
+use crate::spool::EntryId;
+use crate::spool::spill::SpillFile;
 
 /// How long a parked writer waits without a single buffer becoming free: long enough for the finish of an upload that
 /// releases its content, shorter than the minute after which people kill a program that hangs.
@@ -74,7 +77,7 @@ impl Inner {
     }
 
     /// A chunk as it is, to be spilled.
-    pub(super) fn snapshot(&self, index: u64, new_spill: SpillId) -> Option<Snapshot> {
+    pub(super) fn snapshot(&self, index: u64, new_spill: EntryId) -> Option<Snapshot> {
         self.state().snapshot(index, new_spill)
     }
 
@@ -247,6 +250,25 @@ impl CachedContent {
         self.inner.shared.pool.wake();
     }
 
+    /// Writes everything that is kept to the spill file, which from now on outlives the process; the caller syncs it and
+    /// gives it a journal. The bytes leave memory. Nobody may change the content meanwhile.
+    ///
+    /// # Errors
+    /// `SpoolFull`, `Spool`; nothing is lost by either.
+    pub async fn sync(&self) -> Result<Synced> {
+        let (reply, answer) = oneshot::channel();
+        self.cache.send(Message::Sync { content: self.inner.clone(), reply });
+        answer.await.unwrap_or_else(|_| Err(thread_is_gone("sync")))
+    }
+
+    /// Takes the bytes `local` of the entry `id`, which it keeps from now on. The content is empty.
+    pub(crate) fn adopt(&self, id: EntryId, local: &Ranges) {
+        let shared = &self.inner.shared;
+        let file = SpillFile::found(self.cache.spool.disk(), id, local, &shared.budget);
+        self.cache.send(Message::Adopt(file));
+        self.inner.state().adopt(id, local.clone());
+    }
+
     /// How many bytes are held, in memory and in the spool.
     pub fn held(&self) -> u64 {
         self.inner.state().held()
@@ -315,8 +337,12 @@ impl CachedContent {
     async fn read_part(&self, range: Range<u64>) -> Result<Bytes> {
         let (reply, answer) = oneshot::channel();
         self.cache.send(Message::Read { content: self.inner.clone(), range, reply });
-        answer.await.unwrap_or_else(|_| Err(Error::new(Kind::Spool, "read", "the spool thread is gone")))
+        answer.await.unwrap_or_else(|_| Err(thread_is_gone("read")))
     }
+}
+
+fn thread_is_gone(op: &'static str) -> Error {
+    Error::new(Kind::Spool, op, "the spool thread is gone")
 }
 
 impl Drop for CachedContent {

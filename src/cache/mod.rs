@@ -21,7 +21,7 @@
 //! **Failure.** A chunk that cannot be spilled stays in memory. Its writer hears of it only when there is no other
 //! room.
 //! **Cancellation.** Dropping the future of `room` or `read_spooled` at any point is harmless.
-//! **Crash.** Nothing survives; what has to is the business of the journal.
+//! **Crash.** What [`CachedContent::sync`] brought to disk survives if a journal says what it is; nothing else does.
 
 mod content;
 mod pool;
@@ -42,10 +42,11 @@ use self::content::Inner;
 pub use self::content::{CachedContent, ROOM_WAIT};
 use self::room::{BUFFERS_MIN, Shared};
 pub use self::state::Piece;
+pub use self::worker::Synced;
 use self::worker::{Message, Worker};
 use crate::error::{Error, Kind, Result};
-use crate::spool::SpoolLock;
-use crate::spool::spill::{Budget, Directory, Store};
+use crate::spool::Spool;
+use crate::spool::spill::Budget;
 
 /// The least size of a chunk in bytes: a page, below which the bookkeeping costs more than the bytes.
 const CHUNK_BYTES_MIN: u64 = 4096;
@@ -91,20 +92,20 @@ pub struct Cache {
     mailbox: Sender<Message>,
     last_content: AtomicU64,
     buffers: u64,
-    _lock: SpoolLock,
+    spool: Arc<Spool>,
 }
 
 impl Cache {
     /// Takes the spool directory and starts the spool thread.
     ///
     /// # Errors
-    /// `Invalid` for sizes that cannot work; those of [`SpoolLock::acquire`].
+    /// `Invalid` for sizes that cannot work; those of [`Spool::open`].
     pub fn open(config: CacheConfig) -> Result<Arc<Cache>> {
-        let store = Box::new(Directory(config.spool_dir.clone()));
-        Cache::with_store(config, store)
+        let spool = config.spool_dir.clone();
+        Cache::with_spool(config, || Spool::open(&spool))
     }
 
-    fn with_store(config: CacheConfig, store: Box<dyn Store>) -> Result<Arc<Cache>> {
+    fn with_spool(config: CacheConfig, open: impl FnOnce() -> Result<Arc<Spool>>) -> Result<Arc<Cache>> {
         let invalid = |what: &'static str| Error::new(Kind::Invalid, "cache", what);
         if !config.chunk_bytes.is_power_of_two() || config.chunk_bytes < CHUNK_BYTES_MIN {
             return Err(invalid("the chunk size must be a power of two and at least 4096 bytes"));
@@ -116,21 +117,26 @@ impl Cache {
         let in_memory = |count: u64| usize::try_from(count).map_err(|_| invalid("so much memory cannot be addressed"));
         let (buffer_count, chunk_bytes) = (in_memory(buffers)?, in_memory(config.chunk_bytes)?);
 
-        let lock = SpoolLock::acquire(&config.spool_dir)?;
+        let spool = open()?;
         let shared = Arc::new(Shared::new(buffer_count, chunk_bytes, Budget::new(config.spool_bytes_max)));
         let (mailbox, messages) = crossbeam_channel::unbounded();
-        let worker = Worker::new(shared.clone(), messages, store);
+        let worker = Worker::new(shared.clone(), messages, spool.clone());
         std::thread::Builder::new()
             .name("spool-io".into())
             .spawn(move || worker.run())
             .map_err(|error| Error::spool("cache", error))?;
-        Ok(Arc::new(Cache { shared, mailbox, last_content: AtomicU64::new(0), buffers, _lock: lock }))
+        Ok(Arc::new(Cache { shared, mailbox, last_content: AtomicU64::new(0), buffers, spool }))
     }
 
     /// A new, empty content; droppable until it is told to keep.
     pub fn content(self: &Arc<Self>) -> CachedContent {
         let id = self.last_content.fetch_add(1, Ordering::Relaxed) + 1;
         CachedContent::new(Inner::new(id, self.shared.clone()), self.clone())
+    }
+
+    /// The spool below.
+    pub fn spool(&self) -> &Arc<Spool> {
+        &self.spool
     }
 
     /// The size of a chunk in bytes.

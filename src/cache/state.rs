@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::pool::Buffer;
 use super::recency::Keeping;
 use crate::ranges::Ranges;
+use crate::spool::EntryId;
 
 /// Some bytes of a content, by where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +39,6 @@ impl Piece {
     }
 }
 
-/// One spill file: a content gets a new one each time it is kept anew, so that late work on the old one cannot hurt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SpillId(pub(super) u64);
-
 /// How bytes were put into a chunk, or what is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
@@ -68,7 +65,7 @@ pub(super) enum Need {
 pub(super) struct Snapshot {
     buffer: Arc<Buffer>,
     pub(super) filled: Ranges,
-    pub(super) spill: SpillId,
+    pub(super) spill: EntryId,
     /// The spill file has to be cut here before anything is written to it.
     pub(super) cut: Option<u64>,
     stamp: u64,
@@ -106,7 +103,8 @@ pub(super) struct State {
     chunk_bytes: u64,
     chunks: BTreeMap<u64, Chunk>,
     spilled: Ranges,
-    spill: Option<SpillId>,
+    /// A content gets a new spill file each time it is kept anew, so that late work on the old one cannot hurt.
+    spill: Option<EntryId>,
     cut: Option<u64>,
     keeping: Keeping,
     last_stamp: u64,
@@ -226,7 +224,7 @@ impl State {
     }
 
     /// From now on droppable: what is spilled is missing. Answers the spill file that has become useless.
-    pub(super) fn release(&mut self) -> Option<SpillId> {
+    pub(super) fn release(&mut self) -> Option<EntryId> {
         self.keeping = Keeping::Droppable;
         self.spilled.clear();
         self.cut = None;
@@ -240,7 +238,7 @@ impl State {
 
     /// A chunk as it is, to be spilled; to `new_spill` when there is no spill file yet. `None` when there is nothing to
     /// spill.
-    pub(super) fn snapshot(&mut self, index: u64, new_spill: SpillId) -> Option<Snapshot> {
+    pub(super) fn snapshot(&mut self, index: u64, new_spill: EntryId) -> Option<Snapshot> {
         let chunk = self.chunks.get(&index).filter(|_| self.keeping == Keeping::Kept)?;
         let (buffer, filled, stamp) = (chunk.buffer.clone(), chunk.filled.clone(), chunk.stamp);
         let spill = *self.spill.get_or_insert(new_spill);
@@ -259,13 +257,26 @@ impl State {
         self.forget(index)
     }
 
+    /// Everything that is kept was spilled: to which file, and which bytes. To `new_spill` when there was nothing.
+    pub(super) fn synced(&mut self, new_spill: EntryId) -> (EntryId, Ranges) {
+        (*self.spill.get_or_insert(new_spill), self.spilled.clone())
+    }
+
+    /// Takes the bytes of an entry for its own, and keeps them. Holds nothing yet.
+    pub(super) fn adopt(&mut self, spill: EntryId, spilled: Ranges) {
+        debug_assert!(self.chunks.is_empty() && self.spill.is_none(), "only an empty content adopts");
+        self.keeping = Keeping::Kept;
+        self.spill = Some(spill);
+        self.spilled = spilled;
+    }
+
     /// The spill file and the place where it has to be cut, once.
-    pub(super) fn take_cut(&mut self) -> Option<(SpillId, u64)> {
+    pub(super) fn take_cut(&mut self) -> Option<(EntryId, u64)> {
         Some((self.spill?, self.cut.take()?))
     }
 
     /// The spill file and how many bytes from `range.start` on are in it.
-    pub(super) fn in_spill(&self, range: &Range<u64>) -> Option<(SpillId, Range<u64>)> {
+    pub(super) fn in_spill(&self, range: &Range<u64>) -> Option<(EntryId, Range<u64>)> {
         let end = self.spilled.end_of_run(range.start).min(range.end);
         self.spill.filter(|_| end > range.start).map(|spill| (spill, range.start..end))
     }

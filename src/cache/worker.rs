@@ -1,24 +1,29 @@
-//! The thread `spool-io`: the only one that touches spill files. Makes room when it is asked to, answers reads, gives
-//! space back. Holds no lock while the disk works.
+//! The thread `spool-io`: the only one that touches spill files. Makes room when it is asked to, brings contents to
+//! disk, answers reads, gives space back. Holds no lock while the disk works.
 //!
 //! Reads and evictions alternate, so that neither a long spill keeps readers waiting nor many readers keep memory full.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, TryRecvError};
+use lru::LruCache;
 use tokio::sync::oneshot;
 use tracing::error;
 
 use super::content::Inner;
 use super::recency::Key;
 use super::room::{Request, Shared};
-use super::state::{Snapshot, SpillId};
+use super::state::Snapshot;
 use crate::error::{Error, Kind, Result};
-use crate::spool::spill::{SpillFile, Store};
+use crate::ranges::Ranges;
+use crate::spool::disk::DiskFile;
+use crate::spool::spill::SpillFile;
+use crate::spool::{EntryId, Spool};
 
 /// What the thread is asked for. The mailbox needs no bound of its own: there is at most one `MakeRoom` for the pool
 /// and one for each content, a `Read` has somebody waiting, a `Discard` needs a spill file, a `Cut` a truncation.
@@ -29,17 +34,49 @@ pub(super) enum Message {
     Cut(Arc<Inner>),
     /// Read spilled bytes.
     Read { content: Arc<Inner>, range: Range<u64>, reply: oneshot::Sender<Result<Bytes>> },
+    /// Write everything that a content keeps, and make it safe.
+    Sync { content: Arc<Inner>, reply: oneshot::Sender<Result<Synced>> },
+    /// Know a spill file that was there before.
+    Adopt(SpillFile),
     /// Drop a spill file.
-    Discard(SpillId),
+    Discard(EntryId),
 }
+
+/// A content whose bytes are all in its spill file, which is not synced yet.
+pub struct Synced {
+    /// The spill file.
+    pub id: EntryId,
+    /// Its bytes.
+    pub local: Ranges,
+    file: Arc<dyn DiskFile>,
+}
+
+impl Synced {
+    /// Waits for the disk.
+    ///
+    /// # Errors
+    /// `SpoolFull`, `Spool`.
+    pub fn wait(&self) -> Result<()> {
+        self.file.sync().map_err(|error| Error::spool("sync", error))
+    }
+}
+
+/// So many files of entries are kept open for reading. There may be more entries than open files are allowed.
+const OPEN_FILES_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// So often a chunk is written again that changed while it was being synced: reading may add to one.
+const SYNC_TRIES: u32 = 100;
 
 /// See the module.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     mailbox: Receiver<Message>,
-    store: Box<dyn Store>,
-    files: HashMap<SpillId, SpillFile>,
-    last_spill: u64,
+    spool: Arc<Spool>,
+    files: HashMap<EntryId, SpillFile>,
+    /// The files of entries that are open, by their last use.
+    open: LruCache<EntryId, ()>,
+    /// The number of the next spill file.
+    next: EntryId,
     requests: VecDeque<Request>,
     pass: Pass,
 }
@@ -75,9 +112,9 @@ enum Evicted {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, mailbox: Receiver<Message>, store: Box<dyn Store>) -> Worker {
-        let (files, requests) = (HashMap::new(), VecDeque::new());
-        Worker { shared, mailbox, store, files, last_spill: 0, requests, pass: Pass::default() }
+    pub(super) fn new(shared: Arc<Shared>, mailbox: Receiver<Message>, spool: Arc<Spool>) -> Worker {
+        let (files, open, next) = (HashMap::new(), LruCache::new(OPEN_FILES_MAX), spool.next_id());
+        Worker { shared, mailbox, spool, files, open, next, requests: VecDeque::new(), pass: Pass::default() }
     }
 
     /// Works until nobody can ask any more.
@@ -115,7 +152,16 @@ impl Worker {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.read(&content, &range));
             }
+            Message::Sync { content, reply } => {
+                // As above.
+                let _ = reply.send(self.sync(&content));
+                self.space_is_back();
+            }
+            Message::Adopt(file) => {
+                self.files.insert(file.id(), file);
+            }
             Message::Discard(spill) => {
+                self.open.pop(&spill);
                 if self.files.remove(&spill).is_some() {
                     self.space_is_back();
                 }
@@ -155,7 +201,7 @@ impl Worker {
         if self.pass.disk == Disk::Refuses || self.shared.budget.is_full() {
             return Evicted::No;
         }
-        let Some(snapshot) = content.snapshot(key.index, SpillId(self.last_spill + 1)) else { return Evicted::No };
+        let Some(snapshot) = content.snapshot(key.index, self.next) else { return Evicted::No };
         let outcome = self.spill(&snapshot);
         let gone = outcome.is_ok() && content.forget_spilled(key.index, &snapshot);
         self.report(outcome);
@@ -166,18 +212,66 @@ impl Worker {
     }
 
     fn spill(&mut self, snapshot: &Snapshot) -> Result<(), Refusal> {
-        self.last_spill = self.last_spill.max(snapshot.spill.0);
         if let Some(size) = snapshot.cut {
             self.cut(snapshot.spill, size);
         }
-        let file = match self.files.entry(snapshot.spill) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(SpillFile::create(&*self.store, &self.shared.budget).map_err(Refusal::ByDisk)?)
-            }
-        };
+        let file = self.file(snapshot.spill).map_err(Refusal::ByDisk)?;
         file.reserve(&snapshot.filled).map_err(Refusal::ByLimit)?;
         snapshot.parts().try_for_each(|(at, bytes)| file.write(at, bytes)).map_err(Refusal::ByDisk)
+    }
+
+    /// The spill file of that number; a new one where there is none.
+    fn file(&mut self, spill: EntryId) -> Result<&mut SpillFile> {
+        if spill == self.next {
+            self.next = self.spool.next_id();
+        }
+        match self.files.entry(spill) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                Ok(entry.insert(SpillFile::create(self.spool.disk(), spill, &self.shared.budget)?))
+            }
+        }
+    }
+
+    fn sync(&mut self, content: &Inner) -> Result<Synced> {
+        let indices: Vec<u64> = content.state().indices().collect();
+        for index in indices {
+            self.sync_chunk(content, index)?;
+        }
+        let ((id, local), cut) = {
+            let mut state = content.state();
+            (state.synced(self.next), state.take_cut())
+        };
+        let file = self.file(id)?;
+        if let Some((_, size)) = cut {
+            file.truncate(size)?;
+        }
+        let file = file.make_safe()?;
+        self.used(id);
+        Ok(Synced { id, local, file })
+    }
+
+    fn sync_chunk(&mut self, content: &Inner, index: u64) -> Result<()> {
+        for _ in 0..SYNC_TRIES {
+            let Some(snapshot) = content.snapshot(index, self.next) else { return Ok(()) };
+            self.spill(&snapshot).map_err(|refusal| match refusal {
+                Refusal::ByLimit(error) | Refusal::ByDisk(error) => error,
+            })?;
+            if content.forget_spilled(index, &snapshot) {
+                return Ok(());
+            }
+        }
+        Err(Error::new(Kind::Spool, "sync", "the file changed while it was being written to the spool"))
+    }
+
+    /// The file of an entry was used: others rest.
+    fn used(&mut self, spill: EntryId) {
+        if let Some((other, ())) = self.open.push(spill, ())
+            && other != spill
+            && let Some(file) = self.files.get_mut(&other)
+        {
+            file.rest();
+        }
     }
 
     fn report(&mut self, outcome: Result<(), Refusal>) {
@@ -195,7 +289,7 @@ impl Worker {
         self.shared.report(failure);
     }
 
-    fn cut(&mut self, spill: SpillId, size: u64) {
+    fn cut(&mut self, spill: EntryId, size: u64) {
         let Some(file) = self.files.get_mut(&spill) else { return };
         // Nothing is lost: the bytes are forgotten already, only their space stays taken until the file is dropped.
         if let Err(failure) = file.truncate(size) {
@@ -203,11 +297,13 @@ impl Worker {
         }
     }
 
-    fn read(&self, content: &Inner, range: &Range<u64>) -> Result<Bytes> {
+    fn read(&mut self, content: &Inner, range: &Range<u64>) -> Result<Bytes> {
         // Not spilled any more is not an error: the bytes moved to memory or went away, and the reader looks again.
         let Some((spill, range)) = content.state().in_spill(range) else { return Ok(Bytes::new()) };
         let gone = || Error::new(Kind::Spool, "read", "the spill file is gone");
         // `release` may have come first; its `Discard` is behind us in the mailbox, so the file is still there.
-        self.files.get(&spill).ok_or_else(gone)?.read(range).map(Bytes::from)
+        let bytes = self.files.get_mut(&spill).ok_or_else(gone)?.read(range).map(Bytes::from);
+        self.used(spill);
+        bytes
     }
 }

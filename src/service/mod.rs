@@ -19,7 +19,7 @@ mod doubts;
 pub mod layer;
 pub mod mediawiki;
 pub mod memory;
-mod moment;
+pub(crate) mod moment;
 pub mod onlyoffice;
 pub mod operation;
 mod payload;

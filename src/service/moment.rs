@@ -28,16 +28,16 @@ fn read((seconds, nanos): (i64, u32)) -> Option<SystemTime> {
     (nanos < NANOS).then(|| second.checked_add(Duration::from_nanos(nanos.into()))).flatten()
 }
 
-pub(super) fn serialize<S: Serializer>(moment: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(moment: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
     written(*moment).serialize(to)
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     read(Deserialize::deserialize(from)?).ok_or_else(|| D::Error::custom("not a moment"))
 }
 
 /// The same for a moment that may be missing.
-pub(super) mod maybe {
+pub(in crate::service) mod maybe {
     use super::{Deserialize, Deserializer, Serialize, Serializer, SystemTime, read, written};
     use serde::de::Error as _;
 

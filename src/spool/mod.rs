@@ -1,19 +1,79 @@
-//! The spool: the directory on local disk that takes what memory cannot hold.
+//! The spool: the directory on local disk that takes what memory cannot hold, and what must outlive the process.
 //!
 //! **Overview.** [`SpoolLock`] makes the directory fit for that and keeps every other daemon out of it. A spill file
-//! (`spill.rs`) holds the bytes of one open file that the cache had to push out of memory; it has no name, so that a
-//! crash leaves nothing behind.
+//! (`spill.rs`) holds the bytes of one open file that the cache had to push out of memory, or that somebody wants to be
+//! safe. It becomes an *entry* when its [`Journal`] says what it is ([`Info`]) and how far it came ([`Record`]). What
+//! has no such word is swept away by the next mount.
+//!
+//! The directory is flat. For each entry, by its number: `N.data`, the bytes at their own offsets, sparse; `N.info`, one
+//! line; `N.log`, a line each step. Every line carries a checksum. One directory for each entry was rejected: it costs
+//! two more syncs for each file, and there is one moment more to die at.
 //!
 //! **Contract.** A spill file gives back exactly what was written to it, or an error; it never answers holes. What all
-//! spill files take together never exceeds the limit, and a disk that is full for real is told in the same way.
+//! spill files take together never exceeds the limit, and a disk that is full for real is told in the same way. What the
+//! journal has confirmed is found by [`Spool::recover`] after `kill -9` and power cuts. What cannot be read is set
+//! aside and told, never dropped, and keeps no other entry from being found.
 //!
-//! **Concurrency.** Everything but the lock does blocking I/O and belongs to the one thread `spool-io`, which the cache
-//! runs; nothing in here locks, waits or knows what the bytes mean.
+//! **Concurrency.** Everything but the lock does blocking I/O. The bytes belong to the one thread `spool-io`, which the cache
+//! runs; journals are written from threads for blocking work, so that a sync keeps no reader waiting.
 //!
 //! **Failure.** Every failure is an [`Error`](crate::error::Error) of the kind `SpoolFull` or `Spool`; nothing is
-//! retried here. **Crash.** Spill files vanish with the process; the lock is released by the kernel.
+//! retried here. **Crash.** Spill files without an entry are swept away; the lock is released by the kernel.
 
+pub(crate) mod disk;
+mod entry;
+mod journal;
+mod line;
 mod lock;
+mod recover;
 pub(crate) mod spill;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::disk::{Directory, Disk};
+pub use self::entry::{Base, EntryId, Fate, History, Info, OpenSession, Reason, Record, Sent};
+pub use self::journal::Journal;
 pub use self::lock::SpoolLock;
+pub use self::recover::Found;
+use crate::error::{Error, Result};
+
+/// A spool that this process holds.
+pub struct Spool {
+    disk: Arc<dyn Disk>,
+    last_id: AtomicU64,
+    _lock: Option<SpoolLock>,
+}
+
+impl Spool {
+    /// Takes the spool in `directory`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// Those of [`SpoolLock::acquire`]; `Spool` when it cannot be read.
+    pub fn open(directory: &Path) -> Result<Arc<Spool>> {
+        let lock = SpoolLock::acquire(directory)?;
+        Spool::on(Arc::new(Directory(directory.to_owned())), Some(lock))
+    }
+
+    pub(crate) fn on(disk: Arc<dyn Disk>, lock: Option<SpoolLock>) -> Result<Arc<Spool>> {
+        let names = disk.names().map_err(|error| Error::spool("spool", error))?;
+        // Also those of files that were set aside: a number means one thing for as long as the spool lives.
+        let last = names.iter().filter_map(|name| EntryId::of(name)).map(|(id, _)| id.0).max().unwrap_or(0);
+        Ok(Arc::new(Spool { disk, last_id: AtomicU64::new(last), _lock: lock }))
+    }
+
+    /// A number that no entry has had.
+    pub(crate) fn next_id(&self) -> EntryId {
+        EntryId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Bytes that the disk below still has; `None` when it does not say.
+    pub fn free(&self) -> Option<u64> {
+        self.disk.free().ok()
+    }
+}

@@ -1,59 +1,18 @@
-//! One spill file: a sparse file without a name that holds bytes of one open file at their own offsets. Does blocking
-//! I/O; does not know which of its bytes are current (the cache does).
+//! One spill file: a sparse file that holds bytes of one file at their own offsets. Does blocking I/O; does not know
+//! which of its bytes are current (the cache does), nor what they are for (the journal does).
 
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::EntryId;
+use super::disk::{Disk, DiskFile};
 use crate::error::{Error, Kind, Result};
 use crate::ranges::Ranges;
 
 /// What a disk allocates at least, in bytes. Accounting in blocks keeps many tiny spills from taking more of the disk
 /// than the limit says; the file system's own count would need a call per write and lags behind on delayed allocation.
 const BLOCK_BYTES: u64 = 4096;
-
-/// Where spill files come from. A trait so that a test can put a failing disk in its place.
-pub(crate) trait Store: Send {
-    /// A new, empty file.
-    fn create(&self) -> io::Result<Box<dyn Backing>>;
-}
-
-/// What a spill file asks of the disk.
-pub(crate) trait Backing: Send {
-    /// Writes all of `data` at `at`.
-    fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()>;
-    /// Fills all of `buffer` from `at` on.
-    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
-    /// Cuts the file at `size`.
-    fn set_len(&self, size: u64) -> io::Result<()>;
-}
-
-/// The store of a spool directory.
-pub(crate) struct Directory(pub(crate) PathBuf);
-
-impl Store for Directory {
-    fn create(&self) -> io::Result<Box<dyn Backing>> {
-        Ok(Box::new(tempfile::tempfile_in(&self.0)?))
-    }
-}
-
-impl Backing for File {
-    fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, data, at)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, buffer, at)
-    }
-
-    fn set_len(&self, size: u64) -> io::Result<()> {
-        File::set_len(self, size)
-    }
-}
 
 /// The disk space that all spill files share.
 #[derive(Debug)]
@@ -91,15 +50,26 @@ impl Budget {
         }
     }
 
+    /// Counts what is on the disk already, whatever the limit.
+    fn count(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn give(&self, bytes: u64) {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         assert!(before >= bytes, "a spill file gives back what it took");
     }
 }
 
-/// A spill file. Dropping it gives its space back, which may take the disk a while.
+/// A spill file. Dropping it gives its space back, which may take the disk a while; unless it belongs to an entry: then
+/// it ends with that.
 pub(crate) struct SpillFile {
-    backing: Box<dyn Backing>,
+    id: EntryId,
+    disk: Arc<dyn Disk>,
+    /// `None` while it rests: there may be more entries than a process may have open files.
+    open: Option<Arc<dyn DiskFile>>,
+    /// Whether an entry speaks of it, or is about to.
+    safe: bool,
     /// The blocks that are accounted for. A failed write may leave blocks in here that the disk never allocated: they
     /// are counted until the file is cut or dropped, since assuming the opposite could break the limit.
     blocks: Ranges,
@@ -111,9 +81,47 @@ impl SpillFile {
     ///
     /// # Errors
     /// `SpoolFull`, `Spool`.
-    pub(crate) fn create(store: &dyn Store, budget: &Arc<Budget>) -> Result<SpillFile> {
-        let backing = store.create().map_err(|error| Error::spool("spill", error))?;
-        Ok(SpillFile { backing, blocks: Ranges::new(), budget: budget.clone() })
+    pub(crate) fn create(disk: &Arc<dyn Disk>, id: EntryId, budget: &Arc<Budget>) -> Result<SpillFile> {
+        let file = disk.create(&id.data()).map_err(|error| Error::spool("spill", error))?;
+        let (disk, blocks, budget) = (disk.clone(), Ranges::new(), budget.clone());
+        Ok(SpillFile { id, disk, open: Some(file), safe: false, blocks, budget })
+    }
+
+    /// The file of an entry that was found, with the bytes `local`. It counts against the limit, also beyond it.
+    pub(crate) fn found(disk: &Arc<dyn Disk>, id: EntryId, local: &Ranges, budget: &Arc<Budget>) -> SpillFile {
+        let blocks: Ranges = local.iter().map(blocks_of).collect();
+        budget.count(blocks.len());
+        SpillFile { id, disk: disk.clone(), open: None, safe: true, blocks, budget: budget.clone() }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// From now on the file outlives this process. The handle is for syncing it.
+    ///
+    /// # Errors
+    /// `Spool`.
+    pub(crate) fn make_safe(&mut self) -> Result<Arc<dyn DiskFile>> {
+        self.safe = true;
+        self.file("sync")
+    }
+
+    /// Closes a file that can be opened again.
+    pub(crate) fn rest(&mut self) {
+        if self.safe {
+            self.open = None;
+        }
+    }
+
+    fn file(&mut self, op: &'static str) -> Result<Arc<dyn DiskFile>> {
+        let file = match self.open.take() {
+            Some(file) => file,
+            None => self.disk.open(&self.id.data()).map_err(|error| Error::spool(op, error))?,
+        };
+        self.open = Some(file.clone());
+        Ok(file)
     }
 
     /// Sets space aside for `ranges`, for all of them or for none, so that a chunk is not spilled by halves.
@@ -137,17 +145,17 @@ impl SpillFile {
     /// `SpoolFull` when the disk is full for real, `Spool`.
     pub(crate) fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
         debug_assert!(self.blocks.covers(at..at + data.len() as u64), "space is set aside before it is used");
-        self.backing.write_all_at(data, at).map_err(|error| Error::spool("spill", error))
+        self.file("spill")?.write_all_at(data, at).map_err(|error| Error::spool("spill", error))
     }
 
     /// The bytes `range`, all of which were written before.
     ///
     /// # Errors
     /// `Spool` when the disk fails or the file is shorter than it should be.
-    pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
         let len = usize::try_from(range.end - range.start).expect("a spilled piece fits into memory");
         let mut bytes = vec![0; len];
-        self.backing.read_exact_at(&mut bytes, range.start).map_err(|error| Error::spool("read", error))?;
+        self.file("read")?.read_exact_at(&mut bytes, range.start).map_err(|error| Error::spool("read", error))?;
         Ok(bytes)
     }
 
@@ -160,7 +168,7 @@ impl SpillFile {
         if self.blocks.end() <= end {
             return Ok(());
         }
-        self.backing.set_len(size).map_err(|error| Error::spool("truncate", error))?;
+        self.file("truncate")?.set_len(size).map_err(|error| Error::spool("truncate", error))?;
         let before = self.blocks.len();
         self.blocks.truncate(end);
         self.budget.give(before - self.blocks.len());
@@ -171,6 +179,11 @@ impl SpillFile {
 impl Drop for SpillFile {
     fn drop(&mut self) {
         self.budget.give(self.blocks.len());
+        if !self.safe
+            && let Err(error) = self.disk.remove(&self.id.data())
+        {
+            tracing::warn!(file = self.id.data(), %error, "a spill file stays until the next mount");
+        }
     }
 }
 
@@ -181,12 +194,17 @@ fn blocks_of(range: Range<u64>) -> Range<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::disk::Directory;
 
     fn file(max: u64) -> (SpillFile, Arc<Budget>, tempfile::TempDir) {
         let home = tempfile::tempdir().unwrap();
         let budget = Budget::new(max);
-        let file = SpillFile::create(&Directory(home.path().to_owned()), &budget).unwrap();
+        let file = SpillFile::create(&disk(home.path()), EntryId(1), &budget).unwrap();
         (file, budget, home)
+    }
+
+    fn disk(home: &std::path::Path) -> Arc<dyn Disk> {
+        Arc::new(Directory(home.to_owned()))
     }
 
     fn put(file: &mut SpillFile, at: u64, data: &[u8]) -> Result<()> {
@@ -195,16 +213,34 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_and_leave_no_name() {
+    fn bytes_come_back_and_leave_nothing() {
         let (mut file, budget, home) = file(1 << 20);
         put(&mut file, 1_000_000_000, b"far away").unwrap();
         put(&mut file, 10, b"near").unwrap();
         assert_eq!(file.read(1_000_000_004..1_000_000_008).unwrap(), b"away");
         assert_eq!(file.read(10..14).unwrap(), b"near");
         assert_eq!(budget.used(), 2 * BLOCK_BYTES);
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         drop(file);
         assert_eq!(budget.used(), 0);
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_made_safe_outlives_its_handle_and_counts_when_it_is_found() {
+        let (mut file, budget, home) = file(2 * BLOCK_BYTES);
+        put(&mut file, BLOCK_BYTES, b"kept").unwrap();
+        file.make_safe().unwrap().sync().unwrap();
+        file.rest();
+        assert_eq!(file.read(BLOCK_BYTES..BLOCK_BYTES + 4).unwrap(), b"kept", "it is opened again");
+        drop(file);
+        assert_eq!(budget.used(), 0);
+
+        let budget = Budget::new(0);
+        let local = std::iter::once(BLOCK_BYTES..BLOCK_BYTES + 4).collect();
+        let mut found = SpillFile::found(&disk(home.path()), EntryId(1), &local, &budget);
+        assert_eq!((budget.used(), budget.is_full()), (BLOCK_BYTES, true), "beyond the limit, and counted");
+        assert_eq!(found.read(BLOCK_BYTES + 1..BLOCK_BYTES + 4).unwrap(), b"ept");
+        assert_eq!(put(&mut found, 9 * BLOCK_BYTES, b"x").unwrap_err().kind, Kind::SpoolFull);
     }
 
     #[test]

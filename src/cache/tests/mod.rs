@@ -18,7 +18,8 @@ use tokio::sync::oneshot;
 use super::content::Inner;
 use super::worker::Message;
 use super::{Cache, CacheConfig, CachedContent, Piece};
-use crate::spool::spill::{Backing, Directory, Store};
+use crate::spool::Spool;
+use crate::spool::disk::{Directory, Disk, DiskFile};
 
 /// The chunk of all these tests: the smallest.
 const CHUNK: u64 = 4096;
@@ -39,8 +40,9 @@ fn cache(buffers: u64, spool_bytes_max: u64) -> (Arc<Cache>, TempDir) {
 fn cache_on_faulty_disk(buffers: u64) -> (Arc<Cache>, Arc<Faults>, TempDir) {
     let home = tempfile::tempdir().unwrap();
     let faults = Arc::new(Faults::default());
-    let store = FaultyStore { real: Directory(home.path().to_owned()), faults: faults.clone() };
-    (Cache::with_store(config(home.path(), buffers, PLENTY), Box::new(store)).unwrap(), faults, home)
+    let disk = FaultyDisk { real: Directory(home.path().to_owned()), faults: faults.clone() };
+    let cache = Cache::with_spool(config(home.path(), buffers, PLENTY), || Spool::on(Arc::new(disk), None));
+    (cache.unwrap(), faults, home)
 }
 
 /// Which errno each operation answers; 0 for none.
@@ -58,24 +60,48 @@ fn fail(errno: &AtomicI32) -> io::Result<()> {
     }
 }
 
-struct FaultyStore {
+struct FaultyDisk {
     real: Directory,
     faults: Arc<Faults>,
 }
 
-impl Store for FaultyStore {
-    fn create(&self) -> io::Result<Box<dyn Backing>> {
+impl Disk for FaultyDisk {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         fail(&self.faults.create)?;
-        Ok(Box::new(FaultyFile { real: self.real.create()?, faults: self.faults.clone() }))
+        Ok(Arc::new(FaultyFile { real: self.real.create(name)?, faults: self.faults.clone() }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FaultyFile { real: self.real.open(name)?, faults: self.faults.clone() }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.real.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.real.remove(name)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.real.names()
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.real.sync_names()
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        self.real.free()
     }
 }
 
 struct FaultyFile {
-    real: Box<dyn Backing>,
+    real: Arc<dyn DiskFile>,
     faults: Arc<Faults>,
 }
 
-impl Backing for FaultyFile {
+impl DiskFile for FaultyFile {
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
         if let Err(error) = fail(&self.faults.write) {
             // As a real disk does: some of it was written.
@@ -92,6 +118,14 @@ impl Backing for FaultyFile {
 
     fn set_len(&self, size: u64) -> io::Result<()> {
         self.real.set_len(size)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.real.len()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.real.sync()
     }
 }
 

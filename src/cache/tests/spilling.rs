@@ -1,7 +1,8 @@
 //! What may happen between the moment a chunk is taken to be spilled and the moment it is on disk; without a disk.
 
 use crate::cache::pool::Pool;
-use crate::cache::state::{Put, Snapshot, SpillId, State};
+use crate::cache::state::{Put, Snapshot, State};
+use crate::spool::EntryId;
 
 use super::*;
 
@@ -10,7 +11,7 @@ fn on_its_way(pool: &Arc<Pool>) -> (State, Snapshot) {
     let mut state = State::new(CHUNK);
     state.keep();
     state.write(5, &[1; 10], &mut pool.take(0));
-    let snapshot = state.snapshot(0, SpillId(1)).expect("the chunk is in memory and kept");
+    let snapshot = state.snapshot(0, EntryId(1)).expect("the chunk is in memory and kept");
     (state, snapshot)
 }
 
@@ -38,7 +39,7 @@ fn a_changed_chunk_stays_in_memory() {
         |state, pool| assert_eq!(state.write(7, &[2; 1], &mut pool.take(0)), Put::Touched),
         |state, pool| assert_eq!(state.fill(0, &[2; 6], &mut pool.take(0)), Put::Touched),
         |state, _| assert!(state.truncate(10).gone.is_empty()),
-        |state, _| assert_eq!(state.release(), Some(SpillId(1))),
+        |state, _| assert_eq!(state.release(), Some(EntryId(1))),
         |state, _| {
             state.release();
             state.keep();
@@ -72,8 +73,8 @@ fn a_cut_comes_before_what_is_spilled_next_and_only_once() {
     assert!(!state.truncate(7).must_cut, "somebody was told already");
     state.truncate(8);
     state.write(9, &[2; 10], &mut pool.take(0));
-    let next = state.snapshot(0, SpillId(2)).expect("just written");
-    assert_eq!((next.spill, next.cut), (SpillId(1), Some(7)));
+    let next = state.snapshot(0, EntryId(2)).expect("just written");
+    assert_eq!((next.spill, next.cut), (EntryId(1), Some(7)));
     assert_eq!(state.take_cut(), None, "it would hit the bytes that are being spilled");
 }
 
@@ -81,6 +82,6 @@ fn a_cut_comes_before_what_is_spilled_next_and_only_once() {
 fn what_is_droppable_is_never_spilled() {
     let mut state = State::new(CHUNK);
     state.write(0, b"x", &mut pool().take(0));
-    assert!(state.snapshot(0, SpillId(1)).is_none());
+    assert!(state.snapshot(0, EntryId(1)).is_none());
     assert!(!state.truncate(0).must_cut);
 }
