@@ -3,7 +3,7 @@
 //! **Start.** Everything that can be refused is refused before mounting: the device, the mount point, the spool, the
 //! account. **End.** On SIGINT or SIGTERM, or when somebody unmounts: new opens become impossible at once (the mount is
 //! detached), programs that still have files open may close them, commits under way go on, all of it within `drain`.
-//! What is not with the service then is named, one line each. A second signal ends at once.
+//! What is not with the service then is left in the spool and named, one line each. A second signal ends at once.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -22,9 +22,10 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cache::{Cache, CacheConfig, Usage};
+use crate::config::units::show_size;
 use crate::config::{MountOptions, Place, Refusal};
 use crate::file::process::{Device, fuse_is_mounted_on};
-use crate::file::{Files, FilesConfig};
+use crate::file::{Close, Files, FilesConfig};
 use crate::fs::Fs;
 use crate::service::Service;
 use crate::tree::{Defaults, Tree};
@@ -121,10 +122,19 @@ impl Mount {
             spool_bytes_max: options.spool_bytes_max,
         })?;
         let kind = service.kind();
-        let uploads = Uploads::new(service, runtime.handle().clone());
-        let about_files = FilesConfig { close_deadline: options.close_deadline, size_promise: options.size_promise };
+        let uploads = Uploads::new(service, runtime.handle().clone(), options.uploads);
+        let about_files = FilesConfig {
+            close: if options.close_locally { Close::Local } else { Close::Remote },
+            close_deadline: options.close_deadline,
+            size_promise: options.size_promise,
+        };
+        let left = cache.spool().recover(name)?;
         let files = Files::new(uploads.clone(), cache, about_files);
         let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
+        // Tasks may be begun from here on.
+        let inside = runtime.enter();
+        let recovered = tree.recover(left);
+        drop(inside);
 
         let (ended_sender, ended) = unbounded();
         let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
@@ -140,6 +150,12 @@ impl Mount {
         // system beneath. The mount is ended by `detach`, which looks first.
         std::mem::forget(background);
         tracing::info!(remote = name, service = kind, dir = %dir.display(), "mounted");
+        if !recovered.is_empty() {
+            tracing::info!(files = recovered.len(), "found in the spool; going on with them");
+        }
+        for file in recovered {
+            uploads.spawn(async move { file.go_on().await });
+        }
         Ok((Mount { runtime, dir, device, files, uploads, tree, ended }, armed))
     }
 
@@ -166,11 +182,13 @@ impl Mount {
             detach(&self.dir, self.device)?;
         }
         let released = gone || wait_for_programs(&self, hurry, deadline);
+        self.uploads.end();
         if released {
             drain(&self.runtime, &self.uploads, hurry, deadline);
         }
+        self.uploads.stop();
         // Also when all is quiet: what was parked or refused is with nobody but this mount.
-        let result = report_left(&self.tree);
+        let result = leave(&self.runtime, &self.tree);
         // What still waits for the network waits in vain.
         self.runtime.shutdown_background();
         tracing::info!("unmounted");
@@ -336,16 +354,30 @@ fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadli
     }
 }
 
-/// Names every file that the service does not have as it was left.
-fn report_left(tree: &Tree) -> anyhow::Result<()> {
-    let left = tree.unsettled();
-    for (path, file) in &left {
-        tracing::error!(%path, bytes = file.size(), "not uploaded, and lost with this mount");
+/// Leaves every file that the service does not have as it is to the next mount, and says so.
+fn leave(runtime: &Runtime, tree: &Tree) -> anyhow::Result<()> {
+    let (mut left, mut bytes, mut lost) = (0, 0, 0);
+    for (path, file) in tree.unsettled() {
+        match runtime.block_on(file.leave()) {
+            Ok(how) => {
+                tracing::warn!(%path, bytes = file.size(), "not uploaded; in the spool, {how}");
+                left += 1;
+                bytes += file.size();
+            }
+            Err(error) => {
+                tracing::error!(%path, bytes = file.size(), %error, "not uploaded, and lost with this mount");
+                lost += 1;
+            }
+        }
     }
-    if left.is_empty() {
+    if left > 0 {
+        let bytes = show_size(bytes);
+        tracing::warn!("{left} files ({bytes}) were not uploaded; the next mount with this spool has them");
+    }
+    if lost == 0 {
         return Ok(());
     }
-    bail!("{} files were not uploaded", left.len())
+    bail!("{lost} files were not uploaded and could not be kept")
 }
 
 /// A hint for a person who started it by hand.

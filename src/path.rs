@@ -61,6 +61,11 @@ impl RemotePath {
         Some(RemotePath(self.0.rsplit_once('/').map_or(String::new(), |(parent, _)| parent.to_owned())))
     }
 
+    /// The names on the way, from the root.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').filter(|segment| !segment.is_empty())
+    }
+
     /// The path as text, without a leading slash.
     pub fn as_str(&self) -> &str {
         &self.0

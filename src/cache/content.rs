@@ -261,10 +261,9 @@ impl CachedContent {
         answer.await.unwrap_or_else(|_| Err(thread_is_gone("sync")))
     }
 
-    /// Takes the bytes `local` of the entry `id`, which it keeps from now on. The content is empty.
-    pub(crate) fn adopt(&self, id: EntryId, local: &Ranges) {
-        let shared = &self.inner.shared;
-        let file = SpillFile::found(self.cache.spool.disk(), id, local, &shared.budget);
+    /// Takes the bytes `local` of a spill file that was filled elsewhere, and keeps them. The content is empty.
+    pub(crate) fn adopt(&self, file: SpillFile, local: &Ranges) {
+        let id = file.id();
         self.cache.send(Message::Adopt(file));
         self.inner.state().adopt(id, local.clone());
     }

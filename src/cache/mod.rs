@@ -45,11 +45,15 @@ pub use self::state::Piece;
 pub use self::worker::Synced;
 use self::worker::{Message, Worker};
 use crate::error::{Error, Kind, Result};
-use crate::spool::Spool;
-use crate::spool::spill::Budget;
+use crate::ranges::Ranges;
+use crate::spool::spill::{Budget, SpillFile};
+use crate::spool::{EntryId, Spool};
 
 /// The least size of a chunk in bytes: a page, below which the bookkeeping costs more than the bytes.
 const CHUNK_BYTES_MIN: u64 = 4096;
+
+/// Bytes copied at once from one spill file to another.
+const COPY_BYTES: usize = 1 << 20;
 
 /// How much the cache may use, and where it spills.
 #[derive(Clone, Debug)]
@@ -84,6 +88,15 @@ pub struct Usage {
     pub spooled_bytes_max: u64,
     /// How many writers are waiting for room.
     pub writers_waiting: usize,
+}
+
+/// Room for bytes that the service does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes when nothing is in use.
+    pub bytes_max: u64,
+    /// Bytes that are free.
+    pub bytes_free: u64,
 }
 
 /// All content that is held. The spool thread ends when the cache and all its contents are dropped.
@@ -139,6 +152,31 @@ impl Cache {
         &self.spool
     }
 
+    /// The spill file of an entry that was found, with the bytes `local`; it counts from now on.
+    pub(crate) fn spill_file(&self, id: EntryId, local: &Ranges) -> SpillFile {
+        SpillFile::found(self.spool.disk(), id, local, &self.shared.budget)
+    }
+
+    /// A new spill file with a copy of the bytes `keep` of another one. Blocks.
+    ///
+    /// # Errors
+    /// `SpoolFull`, `Spool`.
+    pub(crate) fn copy_of(&self, synced: &Synced, keep: &Ranges) -> Result<SpillFile> {
+        let mut copy = SpillFile::create(self.spool.disk(), self.spool.next_id(), &self.shared.budget)?;
+        copy.reserve(keep)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        for range in keep.iter() {
+            let mut at = range.start;
+            while at < range.end {
+                let part = &mut buffer[..COPY_BYTES.min(usize::try_from(range.end - at).unwrap_or(COPY_BYTES))];
+                synced.read(part, at)?;
+                copy.write(at, part)?;
+                at += part.len() as u64;
+            }
+        }
+        Ok(copy)
+    }
+
     /// The size of a chunk in bytes.
     pub fn chunk_bytes(&self) -> u64 {
         self.shared.chunk_bytes
@@ -153,6 +191,20 @@ impl Cache {
             spooled_bytes_max: self.shared.budget.max(),
             writers_waiting: self.shared.waiting(),
         }
+    }
+
+    /// What bounds a writer: the limit of the spool, or what its disk still has. Where nothing may be spooled, memory. Asks
+    /// the disk, which answers from memory.
+    pub fn space(&self) -> Space {
+        let usage = self.usage();
+        if usage.spooled_bytes_max == 0 {
+            let bytes_free = usage.memory_bytes_max.saturating_sub(usage.memory_bytes);
+            return Space { bytes_max: usage.memory_bytes_max, bytes_free };
+        }
+        let on_disk = self.spool.free().unwrap_or(u64::MAX);
+        let bytes_free = usage.spooled_bytes_max.saturating_sub(usage.spooled_bytes).min(on_disk);
+        let bytes_max = usage.spooled_bytes_max.min(usage.spooled_bytes.saturating_add(on_disk));
+        Space { bytes_max, bytes_free }
     }
 
     fn send(&self, message: Message) {

@@ -52,6 +52,11 @@ pub struct Synced {
 }
 
 impl Synced {
+    /// Fills all of `buffer` with bytes that are in [`Synced::local`].
+    pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, at).map_err(|error| Error::spool("read", error))
+    }
+
     /// Waits for the disk.
     ///
     /// # Errors
@@ -227,9 +232,7 @@ impl Worker {
         }
         match self.files.entry(spill) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                Ok(entry.insert(SpillFile::create(self.spool.disk(), spill, &self.shared.budget)?))
-            }
+            Entry::Vacant(entry) => Ok(entry.insert(SpillFile::create(self.spool.disk(), spill, &self.shared.budget)?)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::units::{parse_size, parse_switch, parse_time};
+use crate::config::units::{parse_close, parse_size, parse_switch, parse_time};
 use crate::config::{MountChoices, MountOptions, Refusal, Remote, Sources};
 use crate::mount::{self, check_mount_point};
 use crate::open::open_service;
@@ -32,8 +32,8 @@ pub struct MountArgs {
     /// Size of one chunk, a power of two from 64K to 16M [default: 1M]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "UPLOADFS_MOUNT_CHUNK")]
     chunk: Option<u64>,
-    /// Directory for what memory cannot hold, for one mount at a time [default: $STATE_DIRECTORY, or
-    /// ~/.cache/uploadfs/REMOTE; /var/cache/uploadfs/REMOTE for root]
+    /// Directory for what memory cannot hold and for what must survive, for one mount at a time [default:
+    /// $STATE_DIRECTORY, or ~/.local/state/uploadfs/REMOTE; /var/lib/uploadfs/REMOTE for root]
     #[arg(long, value_name = "DIR", env = "UPLOADFS_MOUNT_SPOOL")]
     spool: Option<PathBuf>,
     /// The most bytes in the spool [default: 64G]
@@ -48,7 +48,15 @@ pub struct MountArgs {
     /// How long every other operation may wait for the service [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "UPLOADFS_MOUNT_METADATA_DEADLINE")]
     metadata_deadline: Option<Duration>,
-    /// How long open files and uploads may go on after the unmount; what is left then is lost [default: 90s]
+    /// When close(2) answers: when the file is on the service (remote), or when it is safe on the local disk, and the
+    /// upload goes on behind it (local) [default: remote]
+    #[arg(long, value_name = "remote|local", value_parser = parse_close, env = "UPLOADFS_MOUNT_CLOSE")]
+    close: Option<bool>,
+    /// The most uploads at a time that no program waits for [default: 8]
+    #[arg(long, value_name = "NUMBER", env = "UPLOADFS_MOUNT_UPLOADS")]
+    uploads: Option<usize>,
+    /// How long open files and uploads may go on after the unmount; what is left then goes on with the next mount
+    /// [default: 90s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, env = "UPLOADFS_MOUNT_DRAIN")]
     drain: Option<Duration>,
     /// Begin uploads early at services that must know the size first, where the writer announces it (ftruncate,
@@ -77,6 +85,8 @@ impl MountArgs {
             close_deadline: self.close_deadline,
             metadata_deadline: self.metadata_deadline,
             drain: self.drain,
+            close_locally: self.close,
+            uploads: self.uploads,
             size_promise: self.size_promise,
             allow_other: self.allow_other,
         };
@@ -118,7 +128,8 @@ mod tests {
         let spool = ["--spool", "/var/spool/x", "--spool-max", "2G"];
         let times = ["--dir-cache", "0", "--close-deadline", "2m", "--metadata-deadline", "9s", "--drain", "500ms"];
         let sizes = ["memory", path, "--memory", "64M", "--chunk", "2MiB", "--size-promise", "off", "--allow-other"];
-        let (remote, options, at) = resolve(&[&sizes[..], &spool, &times].concat()).unwrap();
+        let ways = ["--close", "local", "--uploads", "3"];
+        let (remote, options, at) = resolve(&[&sizes[..], &spool, &times, &ways].concat()).unwrap();
         assert_eq!((remote.name.as_str(), at), ("memory", dir.path().canonicalize().unwrap()));
         let expected = MountOptions {
             memory_bytes: 64 << 20,
@@ -129,6 +140,8 @@ mod tests {
             close_deadline: Duration::from_secs(120),
             metadata_deadline: Duration::from_secs(9),
             drain: Duration::from_millis(500),
+            close_locally: true,
+            uploads: 3,
             size_promise: false,
             allow_other: true,
         };
@@ -165,7 +178,13 @@ mod tests {
 
     #[test]
     fn a_size_that_is_none_is_refused() {
-        for wrong in [["--memory", "lots"], ["--drain", "90"], ["--chunk", "1MB"], ["--size-promise", "maybe"]] {
+        for wrong in [
+            ["--memory", "lots"],
+            ["--drain", "90"],
+            ["--chunk", "1MB"],
+            ["--size-promise", "maybe"],
+            ["--close", "soon"],
+        ] {
             let refused = resolve(&[&["memory", "/tmp"], &wrong[..]].concat()).unwrap_err();
             assert!(refused.contains(wrong[0]) && refused.contains("is not a"), "{refused}");
         }

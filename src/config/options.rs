@@ -26,6 +26,8 @@ pub mod defaults {
     pub const METADATA_DEADLINE: Duration = Duration::from_secs(30);
     /// How long uploads may go on at the end: the time systemd gives a service before it kills it.
     pub const DRAIN: Duration = Duration::from_secs(90);
+    /// Uploads at a time that nobody waits for: enough to hide the round trips of small files, few enough for any service.
+    pub const UPLOADS: usize = 8;
     /// Whether sizes are promised: it saves the time of an upload, and a wrong promise costs a part or a few.
     pub const SIZE_PROMISE: bool = true;
 }
@@ -56,6 +58,10 @@ pub struct MountChoices {
     pub metadata_deadline: Option<Duration>,
     /// See [`MountOptions::drain`].
     pub drain: Option<Duration>,
+    /// See [`MountOptions::close_locally`].
+    pub close_locally: Option<bool>,
+    /// See [`MountOptions::uploads`].
+    pub uploads: Option<usize>,
     /// See [`MountOptions::size_promise`].
     pub size_promise: Option<bool>,
     /// See [`MountOptions::allow_other`].
@@ -81,6 +87,10 @@ pub struct MountOptions {
     pub metadata_deadline: Duration,
     /// How long uploads may go on after the mount has ended.
     pub drain: Duration,
+    /// Whether `close` is answered when the file is safe on the local disk, and the upload goes on behind it.
+    pub close_locally: bool,
+    /// The most uploads at a time that no program waits for.
+    pub uploads: usize,
     /// Whether a service that must know the size of a file first is told the one that its writer announces, or copies.
     pub size_promise: bool,
     /// Whether other users may use the mount.
@@ -111,6 +121,8 @@ impl MountOptions {
             close_deadline: choices.close_deadline.unwrap_or(defaults::CLOSE_DEADLINE),
             metadata_deadline: choices.metadata_deadline.unwrap_or(defaults::METADATA_DEADLINE),
             drain: choices.drain.unwrap_or(defaults::DRAIN),
+            close_locally: choices.close_locally.unwrap_or(false),
+            uploads: choices.uploads.unwrap_or(defaults::UPLOADS),
             size_promise: choices.size_promise.unwrap_or(defaults::SIZE_PROMISE),
             allow_other: choices.allow_other,
         };
@@ -134,6 +146,16 @@ impl MountOptions {
         if self.close_deadline.is_zero() || self.metadata_deadline.is_zero() {
             let what = "a deadline of 0 fails everything".to_owned();
             return refuse(what, "give --close-deadline and --metadata-deadline some time".to_owned());
+        }
+        if self.uploads == 0 {
+            return refuse(
+                "with no upload at a time nothing is uploaded".to_owned(),
+                "give --uploads 1 or more".to_owned(),
+            );
+        }
+        if self.close_locally && self.spool_bytes_max == 0 {
+            let what = "--close=local keeps files in the spool, and --spool-max 0 lets none in".to_owned();
+            return refuse(what, "give --spool-max some space".to_owned());
         }
         if absolute(&self.spool).starts_with(absolute(mount_point)) {
             let what = format!("the spool {} lies inside the mount", self.spool.display());
@@ -161,12 +183,13 @@ fn default_spool(name: &str, environment: &Environment) -> Result<PathBuf, Refus
     {
         return Ok(state.into());
     }
-    let cache = match environment.path("XDG_CACHE_HOME") {
-        Some(cache) => Some(cache),
-        None if environment.root => Some("/var/cache".into()),
-        None => environment.path("HOME").map(|home| home.join(".cache")),
+    // Not a cache: it may hold the only copy of a file.
+    let state = match environment.path("XDG_STATE_HOME") {
+        Some(state) => Some(state),
+        None if environment.root => Some("/var/lib".into()),
+        None => environment.path("HOME").map(|home| home.join(".local/state")),
     };
-    cache.map(|cache| cache.join("uploadfs").join(name)).ok_or_else(|| {
+    state.map(|state| state.join("uploadfs").join(name)).ok_or_else(|| {
         let what = "there is no home directory to keep the spool in";
         Refusal::new(Place::Variable("HOME"), what, "set it, or name a directory with --spool")
     })
@@ -191,7 +214,7 @@ mod tests {
     fn defaults_fit_together() {
         let options = resolve(MountChoices::default()).unwrap();
         assert_eq!((options.memory_bytes, options.chunk_bytes), (128 << 20, 1 << 20));
-        assert_eq!(options.spool, Path::new("/home/me/.cache/uploadfs/w"));
+        assert_eq!(options.spool, Path::new("/home/me/.local/state/uploadfs/w"));
         assert!(!options.allow_other && options.size_promise);
     }
 
@@ -199,10 +222,10 @@ mod tests {
     fn the_spool_is_where_the_surroundings_say() {
         let home = ("HOME", "/home/me");
         let state = ("STATE_DIRECTORY", "/var/lib/uploadfs/w:/var/lib/other");
-        assert_eq!(spool(&[home, state, ("XDG_CACHE_HOME", "/c")], true), "/var/lib/uploadfs/w");
-        assert_eq!(spool(&[home, ("XDG_CACHE_HOME", "/c")], true), "/c/uploadfs/w");
-        assert_eq!(spool(&[home], true), "/var/cache/uploadfs/w");
-        assert_eq!(spool(&[home], false), "/home/me/.cache/uploadfs/w");
+        assert_eq!(spool(&[home, state, ("XDG_STATE_HOME", "/c")], true), "/var/lib/uploadfs/w");
+        assert_eq!(spool(&[home, ("XDG_STATE_HOME", "/c")], true), "/c/uploadfs/w");
+        assert_eq!(spool(&[home], true), "/var/lib/uploadfs/w");
+        assert_eq!(spool(&[home], false), "/home/me/.local/state/uploadfs/w");
         assert!(default_spool("w", &Environment::of([])).unwrap_err().to_string().contains("--spool"));
     }
 
@@ -218,6 +241,11 @@ mod tests {
             (MountChoices { memory_bytes: Some(15 << 20), ..none() }, "give --memory at least 16M"),
             (MountChoices { close_deadline: Some(Duration::ZERO), ..none() }, "a deadline of 0"),
             (MountChoices { metadata_deadline: Some(Duration::ZERO), ..none() }, "a deadline of 0"),
+            (MountChoices { uploads: Some(0), ..none() }, "give --uploads 1"),
+            (
+                MountChoices { close_locally: Some(true), spool_bytes_max: Some(0), ..none() },
+                "give --spool-max some space",
+            ),
             (MountChoices { spool: Some("/mnt/w/spool".into()), ..none() }, "lies inside the mount"),
             (MountChoices { spool: Some("/mnt/w".into()), ..none() }, "lies inside the mount"),
         ] {

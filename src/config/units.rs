@@ -19,6 +19,18 @@ const SIZES: [(&str, u64); 9] = [
 /// The units of times and their milliseconds.
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
+/// Parses what `--close` takes: whether it is answered from the local disk.
+///
+/// # Errors
+/// Says what there is.
+pub fn parse_close(text: &str) -> Result<bool, String> {
+    match text {
+        "local" => Ok(true),
+        "remote" => Ok(false),
+        _ => Err(format!("{text:?} is not a way to close: say remote or local")),
+    }
+}
+
 /// Parses a number of bytes.
 ///
 /// # Errors

@@ -8,17 +8,20 @@
 //!   of a child that still writes, nor a shell that closes its spare copy of a redirection after each command of a
 //!   group. Readers do not count: a `tail -f` must not keep anything from being published.
 //! * The caller is dying by a signal: nothing is published; what was written is parked as interrupted.
-//! * Otherwise: commit, and answer when the service has confirmed.
+//! * Otherwise: commit, and answer when the service has confirmed; or, with [`Close::Local`], save the file as complete,
+//!   answer, and leave the commit to `publish.rs`.
 //!
 //! The last release commits whatever is left; its failure can be told to nobody, so it is logged and the file parked.
+//! What is parked is saved, too: it waits for a person, also at the next mount.
 
 use std::sync::Arc;
 
 use super::process::{self, Tgid};
 use super::promise::Expectation;
-use super::{File, Handle, State};
+use super::{Close, File, Handle, State};
 use crate::error::{Error, Kind, Result};
-use crate::upload::CommitAnswer;
+use crate::spool::Fate;
+use crate::upload::{CommitAnswer, RETRY_OR_DISCARD, Saving, Upload};
 
 /// What a flush has to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,14 +38,26 @@ enum Verdict {
 struct Commit {
     /// How many writes of the file it is about.
     covers: u64,
+    upload: Arc<Upload>,
     step: Step,
 }
 
 enum Step {
-    /// There is nothing to send.
+    /// There is nothing to do.
     Done(Result<()>),
     /// The service is asked.
     Wait(CommitAnswer),
+    /// The file is saved as complete.
+    Save(Saving),
+}
+
+/// What came of the wish to commit.
+enum Decision {
+    /// It was not to be.
+    Unwanted,
+    /// Somebody saves the file at this moment: decide again afterwards.
+    Busy(Arc<Upload>),
+    Commit(Commit),
 }
 
 /// The rules, without `/proc`.
@@ -63,7 +78,7 @@ impl File {
         if !handle.is_writable() || !self.state().is_owed_an_answer() {
             return Some(Ok(()));
         }
-        self.upload.failure().map(Err)
+        self.upload().failure().map(Err)
     }
 
     /// A descriptor of the file is closed by the thread `tid`.
@@ -79,14 +94,17 @@ impl File {
                 Verdict::Defer => return Ok(()),
                 Verdict::Park { signal } => {
                     let what = format!("the program that wrote it was killed by signal {signal}");
-                    if self.park(Error::new(Kind::Interrupted, "close", what), seen) {
+                    if self.park(Error::new(Kind::Interrupted, "close", what).hint(RETRY_OR_DISCARD), seen).await {
                         return Ok(());
                     }
                 }
                 // Whoever opened the file meanwhile may have cut it: his half of a file is not to be published.
                 Verdict::Commit => {
-                    if let Some(commit) = self.begin_commit(|state| state.moment() == seen) {
-                        return self.end_commit(commit).await;
+                    self.until_turn().await?;
+                    match self.begin_commit(|state| state.moment() == seen) {
+                        Decision::Unwanted => {}
+                        Decision::Busy(upload) => upload.settled().await,
+                        Decision::Commit(commit) => return self.end_commit(commit).await,
                     }
                 }
             }
@@ -113,63 +131,120 @@ impl File {
         verdict(still_held, process::dies_by_signal(tid))
     }
 
-    /// The service has the file when this returns `Ok`.
+    /// What a close would do, whoever has the file open.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why the service does not have it, or, with [`Close::Local`], the disk.
     pub async fn commit(self: &Arc<Self>) -> Result<()> {
-        match self.begin_commit(|_| true) {
-            Some(commit) => self.end_commit(commit).await,
-            None => Ok(()),
+        self.commit_if(|_| true).await
+    }
+
+    async fn commit_if(self: &Arc<Self>, wanted: impl Fn(&State) -> bool) -> Result<()> {
+        loop {
+            self.until_turn().await?;
+            match self.begin_commit(&wanted) {
+                Decision::Unwanted => return Ok(()),
+                Decision::Busy(upload) => upload.settled().await,
+                Decision::Commit(commit) => return self.end_commit(commit).await,
+            }
         }
     }
 
-    /// Decides under the lock, so that nobody opens the file between the decision and the commit; `None` when `wanted`
-    /// says no.
-    fn begin_commit(self: &Arc<Self>, wanted: impl FnOnce(&State) -> bool) -> Option<Commit> {
+    /// Waits until the file itself is next, where a program waits for the service. (The others are saved in any case.)
+    async fn until_turn(&self) -> Result<()> {
+        if self.files.config.close == Close::Local {
+            return Ok(());
+        }
+        let upload = self.upload();
+        let turn = tokio::time::timeout(self.files.config.close_deadline, self.until_first(&upload));
+        let late = |_| Error::new(Kind::Timeout, "close", "an earlier version of the file is still on its way");
+        turn.await.map_err(late)
+    }
+
+    /// Decides under the lock, so that nobody opens the file between the decision and the commit.
+    fn begin_commit(self: &Arc<Self>, wanted: impl FnOnce(&State) -> bool) -> Decision {
         let state = self.state();
         if !wanted(&state) {
-            return None;
+            return Decision::Unwanted;
         }
-        let covers = state.writes;
-        let parked = state.parked.clone().filter(|_| self.upload.is_dirty());
+        let (covers, upload) = (state.writes, self.upload());
+        let parked = state.parked.clone().filter(|_| upload.is_dirty());
         let step = match parked {
-            // Nobody wrote since: an `fsync` by somebody else does not make it a file to publish.
+            // Nobody wrote since: a close by somebody else does not make it a file to publish.
             Some(error) => Step::Done(Err(error)),
-            None if !self.upload.is_dirty() && !self.upload.is_busy() => {
-                Step::Done(self.upload.failure().map_or(Ok(()), Err))
-            }
-            None => Step::Wait(self.upload.begin_commit()),
+            None if upload.is_closed() => Step::Done(Ok(())),
+            None if !upload.is_dirty() && !upload.is_busy() => Step::Done(upload.failure().map_or(Ok(()), Err)),
+            None if self.files.config.close == Close::Local => match upload.begin_save() {
+                Some(saving) => Step::Save(saving),
+                None => return Decision::Busy(upload),
+            },
+            None => Step::Wait(upload.begin_commit()),
         };
-        Some(Commit { covers, step })
+        Decision::Commit(Commit { covers, upload, step })
     }
 
     async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
-        let Commit { covers, step } = commit;
+        let Commit { covers, upload, step } = commit;
         let result = match step {
             Step::Done(result) => result,
-            Step::Wait(answer) => {
-                let result = self.upload.end_commit(answer, self.files.config.close_deadline).await.map(|_| ());
-                if let Err(error) = &result {
-                    let mut state = self.state();
-                    // Unless another program has opened it for writing since: then it is a file like any other.
-                    if self.upload.failure().is_some() {
-                        state.parked = Some(error.clone());
+            Step::Save(saving) => {
+                let saved = upload.end_save(saving, Fate::Closed, self.written_at()).await;
+                match &saved {
+                    Ok(()) => {
+                        self.supersede(&upload).await;
+                        self.publish(upload);
                     }
-                    // Whoever closes it next is told as well.
-                    state.writes = state.writes.max(state.answered + 1);
+                    Err(error) => {
+                        tracing::error!(path = %self.place.get(), %error, "not saved; it is kept in memory only");
+                        self.state().parked = Some(error.clone());
+                        upload.interrupt(error.clone());
+                    }
+                }
+                saved
+            }
+            Step::Wait(answer) => {
+                let result = upload.end_commit(answer, self.files.config.close_deadline).await.map(|_| ());
+                match &result {
+                    Ok(()) => self.supersede(&upload).await,
+                    Err(error) => self.not_uploaded(&upload, error).await,
                 }
                 result
             }
         };
+        let mut state = self.state();
         if result.is_ok() {
-            let mut state = self.state();
             state.answered = state.answered.max(covers);
             if state.writes == covers {
                 state.expectation = Expectation::Nothing;
             }
+        } else {
+            // Whoever closes it next is told as well.
+            state.writes = state.writes.max(state.answered + 1);
         }
+        drop(state);
         result
+    }
+
+    /// A commit failed, and its program is about to hear of it: the file is kept for whoever wants it.
+    async fn not_uploaded(self: &Arc<Self>, upload: &Arc<Upload>, error: &Error) {
+        // Unless another program has opened it for writing since: then it is a file like any other.
+        if upload.failure().is_some() {
+            self.keep_back(upload, error.clone()).await;
+        }
+    }
+
+    /// Brings what was written to disk, with the intent to upload it once it is closed.
+    ///
+    /// # Errors
+    /// The sticky failure of the file; `SpoolFull`, `Spool`.
+    pub async fn sync(self: &Arc<Self>) -> Result<()> {
+        let upload = self.upload();
+        upload.settled().await;
+        let parked = self.state().parked.clone().filter(|_| upload.is_dirty());
+        if let Some(error) = parked.or_else(|| upload.failure()) {
+            return Err(error);
+        }
+        if upload.is_sealed() { Ok(()) } else { upload.save(Fate::Open, self.written_at()).await }
     }
 
     /// Takes `handle` off the list of who has the file open.
@@ -196,26 +271,28 @@ impl File {
     /// # Errors
     /// Why the service does not have the file.
     pub async fn commit_unless_written(self: &Arc<Self>) -> Result<()> {
-        let commit = self.begin_commit(|state| {
+        self.commit_if(|state| {
+            let upload = self.upload();
             let nobody_writes = !state.openers.iter().any(|opener| opener.writable);
-            let failed = state.parked.is_some() || self.upload.failure().is_some();
-            nobody_writes && !failed && self.upload.is_dirty()
-        });
-        match commit {
-            Some(commit) => self.end_commit(commit).await,
-            None => Ok(()),
-        }
+            let failed = state.parked.is_some() || upload.failure().is_some();
+            nobody_writes && !failed && upload.is_dirty() && !upload.is_closed()
+        })
+        .await
     }
 
     /// Keeps what was written out of the service until a program writes the file again; unless one did since `seen`.
-    fn park(self: &Arc<Self>, error: Error, seen: (u64, u64)) -> bool {
-        let mut state = self.state();
-        if state.moment() != seen {
-            return false;
+    async fn park(self: &Arc<Self>, error: Error, seen: (u64, u64)) -> bool {
+        let upload = self.upload();
+        {
+            let mut state = self.state();
+            if state.moment() != seen {
+                return false;
+            }
+            tracing::warn!(path = %self.place.get(), %error, bytes = self.size(), "not uploaded; the bytes are kept");
+            state.parked = Some(error.clone());
+            upload.interrupt(error.clone());
         }
-        tracing::warn!(path = %self.place.get(), %error, bytes = self.size(), "not uploaded; the bytes are kept");
-        state.parked = Some(error.clone());
-        self.upload.interrupt(error);
+        self.keep_back(&upload, error).await;
         true
     }
 }

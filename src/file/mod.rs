@@ -11,16 +11,21 @@
 
 mod close;
 mod copying;
+mod generations;
 pub mod process;
 mod promise;
+mod publish;
+mod recovered;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
+use self::generations::Generations;
 use self::process::{Device, Tgid};
 use self::promise::Expectation;
 use crate::cache::Cache;
@@ -29,9 +34,21 @@ use crate::path::RemotePath;
 use crate::service::Node;
 use crate::upload::{Held, Place, Source, Upload, Uploads};
 
+/// What a program that closes a file waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Close {
+    /// The service: it has the file.
+    #[default]
+    Remote,
+    /// The local disk: the file, and that it is to be uploaded, survive `kill -9` and power cuts.
+    Local,
+}
+
 /// How the files of a mount behave.
 #[derive(Clone, Copy, Debug)]
 pub struct FilesConfig {
+    /// What closing waits for.
+    pub close: Close,
     /// A close is answered when nothing moved for so long.
     pub close_deadline: Duration,
     /// Whether the size of a file may be declared before it is complete.
@@ -89,9 +106,28 @@ impl Files {
         let size = node.as_ref().map_or(0, |node| node.size);
         let place = Arc::new(Place::new(path.clone()));
         let base = node.map(|node| (path, node));
-        let source = Arc::new(Source::new(self.uploads.service().clone(), &self.cache, base));
+        let source = Source::new(self.uploads.service().clone(), &self.cache, base);
         let upload = Upload::new(self.uploads.clone(), place.clone(), source, size);
-        Arc::new(File { files: self.clone(), ino, place, upload, state: Mutex::default() })
+        self.file_of(ino, place, upload, Vec::new())
+    }
+
+    fn file_of(
+        self: &Arc<Self>,
+        ino: u64,
+        place: Arc<Place>,
+        current: Arc<Upload>,
+        earlier: Vec<Arc<Upload>>,
+    ) -> Arc<File> {
+        Arc::new(File {
+            files: self.clone(),
+            ino,
+            place,
+            generations: Mutex::new(Generations { current, earlier, published: None }),
+            unsealing: tokio::sync::Mutex::new(()),
+            turn: Notify::new(),
+            removed: AtomicBool::new(false),
+            state: Mutex::default(),
+        })
     }
 }
 
@@ -100,7 +136,13 @@ pub struct File {
     files: Arc<Files>,
     ino: u64,
     place: Arc<Place>,
-    upload: Arc<Upload>,
+    generations: Mutex<Generations>,
+    /// Held by whoever makes a sealed file one that can be changed.
+    unsealing: tokio::sync::Mutex<()>,
+    /// Told when a generation is over.
+    turn: Notify,
+    /// Its name is gone, here and on the service.
+    removed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -201,14 +243,9 @@ impl File {
         &self.place
     }
 
-    /// Its bytes and their way to the service.
-    pub fn upload(&self) -> &Arc<Upload> {
-        &self.upload
-    }
-
     /// Its size, in bytes.
     pub fn size(&self) -> u64 {
-        self.upload.size()
+        self.upload().size()
     }
 
     /// When a program last wrote to it through this mount.
@@ -238,18 +275,18 @@ impl File {
 
     /// Whether the mount knows more of it than the service: it is open, changed, or parked.
     pub fn is_local(&self) -> bool {
-        self.is_open() || self.upload.is_dirty() || self.upload.is_busy()
+        self.is_open() || self.uploads().iter().any(|upload| upload.is_dirty() || upload.is_busy())
     }
 
     /// What is the matter with it.
     pub fn health(&self) -> Health {
-        let parked = self.state().parked.clone().or_else(|| self.upload.failure());
+        let parked = self.state().parked.clone().or_else(|| self.upload().failure());
         // The service may confirm a file after its program was told that it does not.
-        if let Some(error) = parked.filter(|_| self.upload.is_dirty()) {
+        if let Some(error) = parked.filter(|_| self.upload().is_dirty()) {
             return Health::Parked(error);
         }
-        match (self.upload.is_dirty(), self.upload.is_busy()) {
-            (_, true) => Health::Uploading { sent: self.upload.sent() },
+        match (self.upload().is_dirty(), self.upload().is_busy()) {
+            (_, true) => Health::Uploading { sent: self.upload().sent() },
             (true, false) => Health::Dirty,
             (false, false) => Health::Clean,
         }
@@ -262,7 +299,7 @@ impl File {
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
         let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
-            self.upload.reopen();
+            self.upload().reopen();
         }
         {
             // Before anything changes: a close that finds nobody else with the file open may publish it as it is.
@@ -295,14 +332,16 @@ impl File {
         Ok(handle)
     }
 
-    /// Waits until the file may change.
-    async fn until_settled<T>(&self, mut change: impl FnMut() -> Result<T, Held>) -> Result<T> {
+    /// Waits until the file may change. Of a file that was saved as complete, the first `keep` bytes are to stay.
+    async fn until_settled<T>(&self, keep: u64, mut change: impl FnMut(&Arc<Upload>) -> Result<T, Held>) -> Result<T> {
         loop {
-            match change() {
+            let upload = self.upload();
+            match change(&upload) {
                 Ok(value) => return Ok(value),
                 Err(Held::Failed(error)) => return Err(error),
+                Err(Held::Sealed) => self.unseal(keep).await?,
                 Err(Held::Committing) => {
-                    let settled = tokio::time::timeout(self.files.config.close_deadline, self.upload.settled());
+                    let settled = tokio::time::timeout(self.files.config.close_deadline, upload.settled());
                     settled.await.map_err(|_| Error::new(Kind::Busy, "write", "the file is being committed"))?;
                 }
             }
@@ -311,7 +350,7 @@ impl File {
 
     async fn resize(&self, size: u64) -> Result<()> {
         self.check_end(size)?;
-        self.until_settled(|| self.upload.resize(size)).await?;
+        self.until_settled(size, |upload| upload.resize(size)).await?;
         self.state().modified = Some(SystemTime::now());
         Ok(())
     }
@@ -335,7 +374,7 @@ impl File {
         self.check_end(size)?;
         let before = self.size();
         if size > before {
-            self.until_settled(|| self.upload.extend(size)).await?;
+            self.until_settled(u64::MAX, |upload| upload.extend(size)).await?;
             self.note_resize(before..size);
         }
         Ok(())
@@ -355,7 +394,7 @@ impl File {
     /// # Errors
     /// As [`File::truncate`], and whatever keeps the service from having it.
     pub async fn truncate_closed(self: &Arc<Self>, size: u64) -> Result<()> {
-        self.upload.reopen();
+        self.upload().reopen();
         self.truncate(size).await?;
         self.commit().await
     }
@@ -375,9 +414,9 @@ impl File {
     /// The sticky failure of the file; `TooLarge`.
     pub fn write_now(self: &Arc<Self>, tid: u32, at: Option<u64>, data: &[u8]) -> Result<usize> {
         self.check_end(at.unwrap_or_else(|| self.size()).saturating_add(data.len() as u64))?;
-        let taken = match self.upload.write(at, data) {
+        let taken = match self.upload().write(at, data) {
             Ok(taken) => taken,
-            Err(Held::Committing) => 0,
+            Err(Held::Committing | Held::Sealed) => 0,
             Err(Held::Failed(error)) => return Err(error),
         };
         if taken > 0 {
@@ -394,9 +433,9 @@ impl File {
         let mut done = 0;
         while done < data.len() {
             let offset = at.map(|at| at + done as u64);
-            let taken = self.until_settled(|| self.upload.write(offset, &data[done..])).await?;
+            let taken = self.until_settled(u64::MAX, |upload| upload.write(offset, &data[done..])).await?;
             if taken == 0 {
-                self.upload.source().room().await?;
+                self.upload().source().room().await?;
             }
             done += taken;
         }
@@ -427,7 +466,7 @@ impl File {
         if at >= end {
             return Some(Bytes::new());
         }
-        self.upload.source().at_hand(at, end - at).filter(|bytes| bytes.len() as u64 == end - at)
+        self.upload().source().at_hand(at, end - at).filter(|bytes| bytes.len() as u64 == end - at)
     }
 
     /// The bytes `at..at+len`, fewer at the end of the file.
@@ -439,7 +478,7 @@ impl File {
         let mut bytes = Vec::with_capacity(end.saturating_sub(at) as usize);
         let mut from = at;
         while from < end {
-            let piece = self.upload.source().read(from, end - from).await?;
+            let piece = self.upload().source().read(from, end - from).await?;
             from += piece.len() as u64;
             bytes.extend_from_slice(&piece);
         }
@@ -454,9 +493,8 @@ impl Handle {
         if before != at && at != 0 {
             return;
         }
-        let (source, reached) = (self.file.upload.source(), at + len);
+        let (source, reached) = (self.file.upload().source().clone(), at + len);
         if source.wants_read_ahead(reached) {
-            let source = source.clone();
             self.file.files.uploads.spawn(async move { source.read_ahead(reached).await });
         }
     }

@@ -142,7 +142,7 @@ impl File {
     }
 
     fn size_of_what_is_copied_by(&self, writer: Tgid, written: u64) -> Option<u64> {
-        let head = self.upload.source().at_hand(0, copying::HEAD_BYTES)?;
+        let head = self.upload().source().at_hand(0, copying::HEAD_BYTES)?;
         let growing = Growing { device: *self.files.device.get()?, ino: self.ino, written, head };
         copying::size_of_source(writer, &growing, || self.size())
     }
@@ -150,7 +150,7 @@ impl File {
     /// A size that the service would not take is left for `close` to complain about: it may be wrong.
     fn promise(&self, size: u64) {
         if size <= self.files.uploads.service().capability().file_max {
-            self.upload.promise(size);
+            self.upload().promise(size);
         }
     }
 }

@@ -362,7 +362,7 @@ impl Filesystem for Fs {
 
     fn fsync(&self, _request: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         let handle = opened!(self, fh, reply);
-        self.spawn(async move |front| match handle.file().commit().await {
+        self.spawn(async move |front| match handle.file().sync().await {
             Ok(()) => reply.ok(),
             Err(error) => refuse!(front, reply, "fsync", ino.0, error),
         });
@@ -496,9 +496,9 @@ impl Filesystem for Fs {
 
     fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         // What bounds a writer here is the space that unsent bytes may take; the services do not tell theirs.
-        let usage = self.front.files.cache().usage();
-        let blocks = usage.spooled_bytes_max.max(usage.memory_bytes_max) / u64::from(STATFS_BLOCK_BYTES);
-        let free = blocks.saturating_sub(usage.spooled_bytes / u64::from(STATFS_BLOCK_BYTES));
+        let space = self.front.files.cache().space();
+        let (blocks, free) =
+            (space.bytes_max / u64::from(STATFS_BLOCK_BYTES), space.bytes_free / u64::from(STATFS_BLOCK_BYTES));
         reply.statfs(blocks, free, free, 0, 0, STATFS_BLOCK_BYTES, NAME_BYTES_MAX as u32, STATFS_BLOCK_BYTES);
     }
 

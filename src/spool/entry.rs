@@ -16,8 +16,7 @@ use crate::service::{Node, Receipt, SessionToken, Spec};
 /// The format of this release. One that does not know it leaves the entry alone.
 pub(super) const FORMAT: u32 = 1;
 
-/// Names one entry, and the spill file with its bytes. Grows for as long as a spool lives: of two entries for one file,
-/// the greater one is the newer.
+/// Names one entry, and the spill file with its bytes. No other one ever has the same in that spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
@@ -107,6 +106,8 @@ pub struct Base {
 pub struct Info {
     /// The remote, as the configuration names it.
     pub remote: String,
+    /// Of two entries for one file, the one with the greater number is the newer.
+    pub order: u64,
     /// Where the file goes.
     pub path: RemotePath,
     /// What is to become of it.

@@ -29,8 +29,8 @@ mod recover;
 pub(crate) mod spill;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::disk::{Directory, Disk};
 pub use self::entry::{Base, EntryId, Fate, History, Info, OpenSession, Reason, Record, Sent};
@@ -42,7 +42,10 @@ use crate::error::{Error, Result};
 /// A spool that this process holds.
 pub struct Spool {
     disk: Arc<dyn Disk>,
-    last_id: AtomicU64,
+    /// The last number that was given out.
+    last: AtomicU64,
+    /// The remote that this process keeps files for.
+    remote: OnceLock<String>,
     _lock: Option<SpoolLock>,
 }
 
@@ -60,12 +63,22 @@ impl Spool {
         let names = disk.names().map_err(|error| Error::spool("spool", error))?;
         // Also those of files that were set aside: a number means one thing for as long as the spool lives.
         let last = names.iter().filter_map(|name| EntryId::of(name)).map(|(id, _)| id.0).max().unwrap_or(0);
-        Ok(Arc::new(Spool { disk, last_id: AtomicU64::new(last), _lock: lock }))
+        Ok(Arc::new(Spool { disk, last: AtomicU64::new(last), remote: OnceLock::new(), _lock: lock }))
     }
 
     /// A number that no entry has had.
     pub(crate) fn next_id(&self) -> EntryId {
-        EntryId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+        EntryId(self.next_order())
+    }
+
+    /// A number greater than all before; see [`Info::order`].
+    pub(crate) fn next_order(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The remote that this process keeps files for; empty before [`Spool::recover`].
+    pub fn remote(&self) -> &str {
+        self.remote.get().map_or("", String::as_str)
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::disk::Disk;
 use super::entry::{EntryId, FORMAT, Fate, History, Info, Record};
 use super::journal::{Journal, Versioned};
 use super::{Spool, line};
-use crate::error::{Error, Result};
-use crate::ranges::Ranges;
+use crate::error::{Error, Kind, Result};
 use crate::service::Spec;
 
 /// What is added to the names of files that cannot be read.
@@ -47,13 +47,15 @@ impl From<std::io::Error> for Trouble {
 }
 
 impl Spool {
-    /// Everything that an earlier process was told to keep, in the order it was written. To be called once, before
+    /// Everything that an earlier process was told to keep for `remote`, the oldest first. To be called once, before
     /// anything is spilled.
     ///
     /// # Errors
-    /// `Spool` when the directory cannot be read. An entry that cannot be read is told in the log, set aside, and is no
+    /// `Busy` when it holds files for another remote; `Spool` when the directory cannot be read. An entry that cannot be read is told in the log, set aside, and is no
     /// error: the others are found all the same.
-    pub fn recover(self: &Arc<Self>) -> Result<Vec<Found>> {
+    pub fn recover(self: &Arc<Self>, remote: &str) -> Result<Vec<Found>> {
+        // Of one process, one remote.
+        let _ = self.remote.set(remote.to_owned());
         let failed = |error| Error::spool("recover", error);
         let mut entries: BTreeMap<EntryId, Vec<String>> = BTreeMap::new();
         for name in self.disk.names().map_err(failed)? {
@@ -77,6 +79,11 @@ impl Spool {
                 Err(Trouble::Disk(error)) => return Err(failed(error)),
             }
         }
+        if let Some(other) = found.iter().find(|entry| entry.info.remote != remote) {
+            return Err(foreign(&other.info.remote, found.len()));
+        }
+        found.sort_by_key(|entry| entry.info.order);
+        self.last.fetch_max(found.last().map_or(0, |entry| entry.info.order), Ordering::Relaxed);
         Ok(found)
     }
 
@@ -161,6 +168,11 @@ impl Spool {
     }
 }
 
+fn foreign(remote: &str, files: usize) -> Error {
+    let what = format!("the spool holds {files} files for the remote {remote:?}, which are not on its service yet");
+    Error::new(Kind::Busy, "spool", what).hint("mount that one with this spool first, or name another --spool")
+}
+
 /// All bytes of a file; `None` when it has more than `max`.
 fn read_all(disk: &dyn Disk, name: &str, max: u64) -> std::io::Result<Option<Vec<u8>>> {
     let file = disk.open(name)?;
@@ -171,11 +183,4 @@ fn read_all(disk: &dyn Disk, name: &str, max: u64) -> std::io::Result<Option<Vec
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(Some(bytes))
-}
-
-impl Found {
-    /// The bytes of it that lie here.
-    pub fn local(&self) -> &Ranges {
-        &self.info.local
-    }
 }

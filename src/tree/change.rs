@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::file::File;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind};
+use crate::upload::Upload;
 
 /// What was asked so lately is the state of the service: programs look a name up right before they make it.
 const JUST_NOW: Duration = Duration::from_millis(100);
@@ -116,7 +117,7 @@ impl Tree {
             self.remove_remote(&file.place().get(), &node).await?;
         }
         // Not before: a file that the service does not let go stays a file, and what is written to it must arrive.
-        file.upload().discard();
+        file.discard().await;
         self.inner().detach(target.ino);
         Ok(())
     }
@@ -228,17 +229,26 @@ impl Tree {
         let moved = self.rename_remote(source.ino, replaced.as_ref(), &path).await?;
         if let Some((_, file)) = files.iter().find(|(ino, _)| *ino == source.ino) {
             match (&moved, replaced) {
-                (Some(node), _) => file.upload().source().renamed(path.clone(), node.clone()),
+                (Some(node), _) => file.renamed(&path, node),
                 // Not on the service yet: its commit will replace what stands under the new name.
                 (None, Some(replaced)) => file.upload().source().replaces(path.clone(), replaced),
                 (None, None) => {}
             }
             file.place().set(path);
-            file.upload().moved();
+            file.moved();
         }
         let real = moved.as_ref().map_or_else(|| new.clone(), |node| self.real_name(&new, node));
         self.inner().learn(to.parent, &new, &real);
-        self.relocate(source.ino, to.parent, real, moved);
+        let (replaced, below) = self.relocate(source.ino, to.parent, real, moved);
+        // The name first: a next mount that finds both takes the newer word.
+        for file in files.iter().map(|(_, file)| file).chain(&below) {
+            if replaced.as_ref().is_none_or(|replaced| !Arc::ptr_eq(replaced, file)) {
+                file.save_name().await?;
+            }
+        }
+        if let Some(replaced) = replaced {
+            replaced.discard().await;
+        }
         Ok(())
     }
 
@@ -297,17 +307,26 @@ impl Tree {
         self.service().rename(&from, &node, path).await.map(Some)
     }
 
-    /// Moves the entry in the tree; whatever stands under the new name by now is detached.
-    fn relocate(&self, ino: Ino, parent: Ino, name: String, moved: Option<Node>) {
+    /// Moves the entry in the tree; whatever stands under the new name by now is detached. The file that stood there, and
+    /// those that moved along.
+    fn relocate(
+        &self,
+        ino: Ino,
+        parent: Ino,
+        name: String,
+        moved: Option<Node>,
+    ) -> (Option<Arc<File>>, Vec<Arc<File>>) {
         let mut inner = self.inner();
         let key = (parent, name);
+        let mut replaced = None;
         if let Some(there) = inner.names.get(&key).copied().filter(|there| *there != ino) {
-            if let Some(file) = inner.entries.get(&there).and_then(|entry| entry.file.clone()) {
-                file.upload().discard();
+            replaced = inner.entries.get(&there).and_then(|entry| entry.file.clone());
+            if let Some(file) = &replaced {
+                file.uploads().iter().for_each(Upload::discard);
             }
             inner.detach(there);
         }
-        let Some(entry) = inner.entries.get_mut(&ino) else { return };
+        let Some(entry) = inner.entries.get_mut(&ino) else { return (replaced, Vec::new()) };
         let old = (entry.parent, std::mem::replace(&mut entry.name, key.1.clone()));
         entry.parent = parent;
         entry.fetched = Instant::now();
@@ -324,9 +343,8 @@ impl Tree {
         inner.names.insert(key, ino);
         let below = inner.move_places(ino);
         drop(inner);
-        for file in below {
-            file.upload().moved();
-        }
+        below.iter().for_each(|file| file.moved());
+        (replaced, below)
     }
 }
 
@@ -367,9 +385,9 @@ impl super::Inner {
 /// commit in doubt lets go of the name between its questions, and its answer is about the name it had.
 async fn settled(file: &File) -> tokio::sync::MutexGuard<'_, ()> {
     loop {
-        file.upload().settled().await;
+        file.until_named().await;
         let guard = file.place().hold().await;
-        if !file.upload().is_committing() {
+        if !file.is_naming() {
             return guard;
         }
     }

@@ -76,6 +76,8 @@ pub(super) struct Entry {
     pub(super) lookups: u64,
     /// For a directory: when it was listed completely.
     pub(super) listed: Option<Instant>,
+    /// A directory that nobody asked the service for, because a file from the spool stands in it.
+    pub(super) anchor: bool,
     /// The name is gone; only open handles still reach the entry.
     pub(super) removed: bool,
 }
@@ -93,6 +95,7 @@ impl Entry {
             file: None,
             lookups: 0,
             listed: None,
+            anchor: false,
             removed: false,
         }
     }
@@ -100,12 +103,13 @@ impl Entry {
     /// Whether the mount knows more of it than the service does.
     pub(super) fn is_local(&self) -> bool {
         let unpublished = self.kind == NodeKind::File && self.node().is_none();
-        self.file.as_ref().is_some_and(|file| file.is_local()) || (unpublished && !self.removed)
+        let known_here = (unpublished || self.anchor) && !self.removed;
+        self.file.as_ref().is_some_and(|file| file.is_local()) || known_here
     }
 
     /// Whether something newer is known than what the service answered to a question asked at `asked`.
     pub(super) fn is_newer_than(&self, asked: Instant) -> bool {
-        self.fetched > asked || self.file.as_ref().is_some_and(|file| file.upload().committed_since(asked))
+        self.fetched > asked || self.file.as_ref().is_some_and(|file| file.committed_since(asked))
     }
 
     /// The service's version of it, by the latest word of a commit or a listing.

@@ -14,6 +14,7 @@
 pub mod change;
 mod entry;
 mod listing;
+mod recovery;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -306,7 +307,7 @@ impl Tree {
         let inner = self.inner();
         let files = inner.entries.iter().filter(|(_, entry)| !entry.removed);
         let files = files.filter_map(|(ino, entry)| Some((inner.path(*ino)?, entry.file.clone()?)));
-        files.filter(|(_, file)| file.upload().is_dirty()).collect()
+        files.filter(|(_, file)| file.uploads().iter().any(|upload| upload.is_dirty())).collect()
     }
 }
 
@@ -430,6 +431,8 @@ impl Inner {
 impl Entry {
     /// The service's word on an entry that is known already. Local truth goes first.
     fn take(&mut self, node: Node, asked: Instant) {
+        // It is there indeed.
+        self.anchor = false;
         if self.is_local() || self.is_newer_than(asked) {
             return;
         }

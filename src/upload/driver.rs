@@ -1,13 +1,12 @@
-//! Applies what the upload machine asks for: one tracked task per request, the answers fed back. The lock of an upload
-//! is held for memory work only (a step of the machine, a copy into the cache); requests, disk and callers' code run
-//! outside of it.
+//! One file and its machine: what programs and commits want of it, applied step by step. The lock of an upload is held
+//! for memory work only (a step of the machine, a copy into the cache); requests (`requests.rs`), disk (`saved.rs`) and
+//! callers' code run outside of it.
 //!
 //! **Failure.** A failed commit is logged once, with the path, and kept for [`Upload::failure`].
 //!
 //! **Cancellation.** A caller that stops waiting changes nothing: the commit goes on and the file learns its result.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,68 +14,108 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::machine::{Action, CommitId, Event, Machine, Outcome};
-use super::plan::Cut;
+use super::saved::Seal;
 use super::source::{Outgoing, Source};
-use super::{AGE, Place, Uploads};
-use crate::error::{Error, Kind, Result, Retry};
+use super::{Place, Uploads};
+use crate::error::{Error, Result};
 use crate::path::RemotePath;
-use crate::service::{Content, Node, Part, Payload, Progress, Receipt, SessionToken, Sha1Digest, Spec};
+use crate::service::{Node, Spec};
+use crate::spool::Journal;
 
 /// The upload of one file: its bytes, and what the service has of them.
 pub struct Upload {
-    uploads: Arc<Uploads>,
-    place: Arc<Place>,
-    source: Arc<Source>,
+    pub(super) uploads: Arc<Uploads>,
+    pub(super) place: Arc<Place>,
+    pub(super) source: Arc<Source>,
     core: Mutex<Core>,
-    /// Told whenever a commit ends: writers that came meanwhile go on.
-    settled: Notify,
+    /// Told whenever a commit ends, or the file has been saved: writers that came meanwhile go on.
+    pub(super) settled: Notify,
+    /// Held by whoever saves the file or ends its entry.
+    pub(super) journaling: tokio::sync::Mutex<()>,
     /// Bytes handed to requests; a close waits as long as this moves.
-    progress: Arc<AtomicU64>,
+    pub(super) progress: Arc<AtomicU64>,
 }
 
 /// What the lock guards.
-struct Core {
-    machine: Machine,
-    waiting: HashMap<CommitId, oneshot::Sender<Result<Outcome>>>,
-    next_commit: u64,
-    /// The bytes on their way for the current session.
-    outgoing: Arc<Outgoing>,
+pub(super) struct Core {
+    pub(super) machine: Machine,
+    pub(super) waiting: HashMap<CommitId, oneshot::Sender<Result<Outcome>>>,
+    pub(super) next_commit: u64,
+    /// The bytes on their way for the current session, once there was one.
+    pub(super) outgoing: Option<Arc<Outgoing>>,
     /// What the last finish or whole upload was to be; a probe asks about that.
-    asked: Option<Spec>,
+    pub(super) asked: Option<Spec>,
     /// When the service last confirmed a version.
-    committed: Option<Instant>,
+    pub(super) committed: Option<Instant>,
+    /// Where it is written down what another process needs to go on, once the file was saved.
+    pub(super) journal: Option<Arc<Journal>>,
+    /// See [`Info::order`](crate::spool::Info::order).
+    pub(super) order: u64,
+    /// Whether the bytes may change.
+    pub(super) seal: Seal,
+    /// The journal speaks of other bytes than these.
+    pub(super) stale: bool,
+}
+
+impl Core {
+    fn is_naming(&self) -> bool {
+        let awaited = self.machine.is_committing() && self.seal != Seal::Closed;
+        awaited || self.machine.is_naming()
+    }
+
+    pub(super) fn of(machine: Machine) -> Self {
+        Core {
+            machine,
+            waiting: HashMap::new(),
+            next_commit: 0,
+            outgoing: None,
+            asked: None,
+            committed: None,
+            journal: None,
+            order: 0,
+            seal: Seal::None,
+            stale: false,
+        }
+    }
 }
 
 /// Why a change of a file was not made.
 #[derive(Debug)]
 pub enum Held {
-    /// A commit is under way: wait for [`Upload::settled`] and try again.
+    /// A commit is under way, or the file is being saved: wait for [`Upload::settled`] and try again.
     Committing,
+    /// The file was saved as complete: its next generation can be written to, or it must be said that it is not complete.
+    Sealed,
     /// The upload failed; the same answer comes until the file is reopened.
     Failed(Error),
 }
+
+/// Somebody who waits for a commit, and what he is told.
+pub(super) type Answer = (oneshot::Sender<Result<Outcome>>, Result<Outcome>);
 
 /// What [`Upload::begin_commit`] will be answered.
 pub struct CommitAnswer(oneshot::Receiver<Result<Outcome>>);
 
 impl Upload {
     /// The upload of the file whose bytes are `source`, `size` of them, all as the service has them.
-    pub fn new(uploads: Arc<Uploads>, place: Arc<Place>, source: Arc<Source>, size: u64) -> Arc<Self> {
-        let capability = uploads.service().capability();
-        let progress = Arc::new(AtomicU64::new(0));
-        let outgoing = Arc::new(Outgoing::new(source.clone(), progress.clone(), capability.sha1));
-        let core = Core {
-            machine: Machine::new(capability, size),
-            waiting: HashMap::new(),
-            next_commit: 0,
-            outgoing,
-            asked: None,
-            committed: None,
-        };
-        Arc::new(Upload { uploads, place, source, core: Mutex::new(core), settled: Notify::new(), progress })
+    pub fn new(uploads: Arc<Uploads>, place: Arc<Place>, source: Source, size: u64) -> Arc<Self> {
+        let machine = Machine::new(uploads.service().capability(), size);
+        Upload::with(uploads, place, source, Core::of(machine))
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    pub(super) fn with(uploads: Arc<Uploads>, place: Arc<Place>, source: Source, core: Core) -> Arc<Self> {
+        Arc::new(Upload {
+            uploads,
+            place,
+            source: Arc::new(source),
+            core: Mutex::new(core),
+            settled: Notify::new(),
+            journaling: tokio::sync::Mutex::new(()),
+            progress: Arc::new(AtomicU64::new(0)),
+        })
+    }
+
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,9 +139,33 @@ impl Upload {
         self.core().machine.is_busy()
     }
 
-    /// Whether a commit waits for its answer.
+    /// Whether a commit waits for its answer, with a program behind it that cannot do anything else.
     pub fn is_committing(&self) -> bool {
-        self.core().machine.is_committing()
+        let core = self.core();
+        core.machine.is_committing() && core.seal != Seal::Closed
+    }
+
+    /// Whether a rename or a removal has to wait: somebody waits for a commit, or a request is under way that is about
+    /// the name.
+    pub fn is_naming(&self) -> bool {
+        self.core().is_naming()
+    }
+
+    /// Whether nothing of it can reach the service any more: it has it, or shall not have it, and there is no doubt.
+    pub fn is_over(&self) -> bool {
+        let core = self.core();
+        !core.machine.is_dirty() && !core.machine.in_doubt() && !core.machine.is_busy()
+    }
+
+    /// Whether it will not reach the service unless somebody does something about it.
+    pub fn has_given_up(&self) -> bool {
+        let core = self.core();
+        core.machine.failure().is_some() && !core.machine.in_doubt()
+    }
+
+    /// Whether nothing of it shall reach the service any more.
+    pub fn is_discarded(&self) -> bool {
+        self.core().machine.is_discarded()
     }
 
     /// The failure that every commit is answered with until the file is reopened.
@@ -167,8 +230,11 @@ impl Upload {
         if let Some(error) = core.machine.failure() {
             return Err(Held::Failed(error.clone()));
         }
-        if core.machine.is_committing() {
-            return Err(Held::Committing);
+        match core.seal {
+            _ if core.machine.is_committing() && core.seal != Seal::Closed => return Err(Held::Committing),
+            Seal::Saving => return Err(Held::Committing),
+            Seal::Parked | Seal::Closed => return Err(Held::Sealed),
+            Seal::None => {}
         }
         if !core.machine.is_dirty() {
             // Before the first byte: nothing of it may be dropped.
@@ -185,11 +251,25 @@ impl Upload {
         Ok(value)
     }
 
-    /// Waits until no commit is under way.
+    /// Waits until no commit is under way, and the file is not being saved.
     pub async fn settled(&self) {
         loop {
             let told = self.settled.notified();
-            if !self.core().machine.is_committing() {
+            {
+                let core = self.core();
+                if !core.machine.is_committing() && core.seal != Seal::Saving {
+                    return;
+                }
+            }
+            told.await;
+        }
+    }
+
+    /// Waits until [`Upload::is_naming`] says no.
+    pub async fn named(&self) {
+        loop {
+            let told = self.settled.notified();
+            if !self.is_naming() {
                 return;
             }
             told.await;
@@ -259,15 +339,15 @@ impl Upload {
         true
     }
 
-    fn event(self: &Arc<Self>, event: Event) {
+    pub(super) fn event(self: &Arc<Self>, event: Event) {
         self.step(self.core(), event);
     }
 
     fn step(self: &Arc<Self>, mut core: MutexGuard<'_, Core>, event: Event) {
-        let was_committing = core.machine.is_committing();
+        let before = (core.machine.is_committing(), core.is_naming());
         core.machine.learn(self.uploads.service().capability());
         let actions = core.machine.on(event);
-        if was_committing && !core.machine.is_committing() {
+        if before != (core.machine.is_committing(), core.is_naming()) {
             self.settled.notify_waiters();
         }
         self.apply(core, actions);
@@ -285,7 +365,16 @@ impl Upload {
                         note_committed(&path, node);
                         self.source.committed(path, node.clone(), outcome.clean);
                     }
-                    later.extend(answers(&mut core, ids, &Ok(outcome)));
+                    if outcome.clean {
+                        core.seal = if core.seal == Seal::Saving { Seal::Saving } else { Seal::None };
+                    }
+                    let ended = core.journal.take_if(|_| outcome.clean);
+                    let told = answers(&mut core, ids, &Ok(outcome));
+                    match ended {
+                        // Nobody hears of success while the next process would still find the file.
+                        Some(journal) => self.uploads.spawn(self.clone().end_entry(journal, told)),
+                        None => later.extend(told),
+                    }
                 }
                 Action::Failed { ids, error } => {
                     tracing::error!(path = %self.place.get(), %error, "upload failed; the bytes are kept");
@@ -295,148 +384,12 @@ impl Upload {
             }
         }
         drop(core);
-        for (waiting, result) in later {
-            // A caller that went away has no use for the answer.
-            let _ = waiting.send(result);
-        }
+        tell(later);
     }
-
-    /// Starts the task of one action.
-    fn start(self: &Arc<Self>, core: &mut Core, action: Action) {
-        match action {
-            Action::Begin { size, first } => {
-                core.outgoing = self.new_outgoing();
-                let first = first.map(|cut| part(core, cut));
-                self.spawn(async move |upload| {
-                    let spec = upload.spec(size);
-                    Event::Began { result: upload.uploads.service().begin(&spec, first).await }
-                });
-            }
-            Action::Put { token, cut } => {
-                let (index, part) = (cut.index, part(core, cut));
-                self.spawn(async move |upload| {
-                    let spec = upload.spec(part.last.then_some(part.payload.range().end));
-                    Event::Put { index, result: upload.uploads.service().put(&spec, &token, part).await }
-                });
-            }
-            Action::Finish { token, receipts, size } => {
-                self.source.mark_complete();
-                let sha1 = core.outgoing.sha1_to(size);
-                self.uploads.spawn(self.clone().finish(token, receipts, size, sha1));
-            }
-            Action::Whole { size } => {
-                self.source.mark_complete();
-                core.outgoing = self.new_outgoing();
-                let payload = Payload::new(core.outgoing.clone(), 0..size);
-                self.uploads.spawn(self.clone().whole(payload, size));
-            }
-            Action::Probe { session } => {
-                let asked = core.asked.clone();
-                let sha1 = core.outgoing.sha1_to(core.machine.size());
-                let known = sha1.map(|_| core.machine.size());
-                self.spawn(async move |upload| {
-                    let spec = asked.unwrap_or_else(|| Spec { sha1, ..upload.spec(known) });
-                    let session = session.as_ref().map(|(token, receipts)| (token, receipts.as_slice()));
-                    let result = upload.uploads.service().probe(&spec, session).await;
-                    if matches!(result, Ok(Progress::Unknown)) {
-                        // Work on the other side is progress too: whoever waits in a close goes on waiting.
-                        upload.progress.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Event::Probed { result }
-                });
-            }
-            Action::Abort { token } => {
-                let (uploads, place) = (self.uploads.clone(), self.place.clone());
-                self.uploads.spawn(async move {
-                    if let Err(error) = uploads.service().abort(&token).await {
-                        tracing::warn!(path = %place.get(), %error, "an abandoned upload session is left to the service");
-                    }
-                });
-            }
-            Action::Age => self.after(AGE, Event::Aged),
-            Action::Wait { delay } => self.after(self.uploads.jitter(delay), Event::Again),
-            Action::Committed { .. } | Action::Failed { .. } => unreachable!("handled under the lock"),
-        }
-    }
-
-    /// The commit itself: nobody renames or removes the file meanwhile.
-    async fn finish(self: Arc<Self>, token: SessionToken, receipts: Vec<Receipt>, size: u64, sha1: Option<Sha1Digest>) {
-        let _settled = self.place.hold().await;
-        if self.core().machine.is_doomed() || self.core().machine.is_discarded() {
-            return self.event(Event::Finished { result: Err(overtaken()) });
-        }
-        let spec = Spec { sha1, ..self.spec(Some(size)) };
-        self.core().asked = Some(spec.clone());
-        let result = self.uploads.service().finish(&spec, &token, &receipts).await;
-        self.forget_asked(&result);
-        self.event(Event::Finished { result });
-    }
-
-    async fn whole(self: Arc<Self>, payload: Payload, size: u64) {
-        let _settled = self.place.hold().await;
-        if self.core().machine.is_discarded() {
-            return self.event(Event::Finished { result: Err(overtaken()) });
-        }
-        let spec = self.spec(Some(size));
-        self.core().asked = Some(spec.clone());
-        let result = self.uploads.service().put_whole(&spec, payload.clone()).await;
-        if result.is_err() {
-            self.core().asked = Some(Spec { sha1: payload.sha1_to_end(), ..spec });
-        }
-        self.forget_asked(&result);
-        self.event(Event::Finished { result });
-    }
-
-    /// A definite answer leaves nothing to ask about.
-    fn forget_asked<T>(&self, result: &Result<T>) {
-        if !result.as_ref().is_err_and(Error::in_doubt) {
-            self.core().asked = None;
-        }
-    }
-
-    fn new_outgoing(&self) -> Arc<Outgoing> {
-        let wants_sha1 = self.uploads.service().capability().sha1;
-        Arc::new(Outgoing::new(self.source.clone(), self.progress.clone(), wants_sha1))
-    }
-
-    fn spec(&self, size: Option<u64>) -> Spec {
-        Spec { path: self.place.get(), size, sha1: None, replaces: self.source.node() }
-    }
-
-    /// Feeds `event` back after a while. Nobody waits for a timer at the end of a mount.
-    fn after(self: &Arc<Self>, delay: Duration, event: Event) {
-        let upload = self.clone();
-        self.uploads.spawn_timer(async move {
-            tokio::time::sleep(delay).await;
-            upload.event(event);
-        });
-    }
-
-    /// A tracked task whose event is fed back.
-    fn spawn<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Upload>) -> F)
-    where
-        F: Future<Output = Event> + Send + 'static,
-    {
-        let (upload, work) = (self.clone(), work(self.clone()));
-        self.uploads.spawn(async move {
-            let event = work.await;
-            upload.event(event);
-        });
-    }
-}
-
-/// The file was removed, or renamed under a session that has the old name, while its commit waited for that.
-fn overtaken() -> Error {
-    let error = Error::new(Kind::Conflict, "upload", "the file was renamed or removed while it was being sent");
-    error.retry(Retry::After(Duration::ZERO))
 }
 
 /// The answers for `ids`, to be sent outside of the lock.
-fn answers(
-    core: &mut Core,
-    ids: Vec<CommitId>,
-    result: &Result<Outcome>,
-) -> Vec<(oneshot::Sender<Result<Outcome>>, Result<Outcome>)> {
+fn answers(core: &mut Core, ids: Vec<CommitId>, result: &Result<Outcome>) -> Vec<Answer> {
     ids.into_iter().filter_map(|id| Some((core.waiting.remove(&id)?, result.clone()))).collect()
 }
 
@@ -445,7 +398,9 @@ fn note_committed(path: &RemotePath, node: &Node) {
     tracing::info!(%path, bytes = node.size, sha1, "uploaded");
 }
 
-fn part(core: &Core, cut: Cut) -> Part {
-    let range: Range<u64> = cut.range;
-    Part { index: cut.index, payload: Payload::new(core.outgoing.clone(), range), last: cut.last }
+pub(super) fn tell(answers: Vec<Answer>) {
+    for (waiting, result) in answers {
+        // A caller that went away has no use for the answer.
+        let _ = waiting.send(result);
+    }
 }

@@ -3,17 +3,21 @@
 //! * [`plan`]: the arithmetic of parts. Pure.
 //! * [`machine`]: events in, actions out; every rule about order, doubt, restarts and answers. Pure.
 //! * [`source`]: the bytes of a file, wherever they are.
-//! * [`driver`]: applies the machine's actions; one tracked task per request.
+//! * [`driver`]: one file and its machine; `requests.rs`: one tracked task for each request it asks for.
+//! * `saved.rs`: what of it outlives the process.
 //!
 //! **Contract.** [`Upload::begin_commit`] answers `Ok` when the service has confirmed the file as it was when the commit was
 //! asked for. While a commit is under way the file does not change: writers wait for [`Upload::settled`].
 //!
-//! **Crash.** What was not committed is gone with the process, except where a later durable spool keeps it.
+//! **Crash.** What was saved ([`Upload::save`]) is found by the next process, with what the service had of it by then;
+//! what was not is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::service::Service;
@@ -22,10 +26,13 @@ pub mod driver;
 pub mod machine;
 mod place;
 pub mod plan;
+mod requests;
+mod saved;
 pub mod source;
 
 pub use self::driver::{CommitAnswer, Held, Upload};
 pub use self::place::Place;
+pub use self::saved::{RETRY_OR_DISCARD, Saving};
 pub use self::source::Source;
 
 /// How long bytes wait before a session is opened for them, or a part that is not full leaves.
@@ -36,12 +43,55 @@ pub struct Uploads {
     service: Arc<dyn Service>,
     runtime: Handle,
     tasks: TaskTracker,
+    /// For uploads that nobody waits for.
+    slots: Semaphore,
+    /// Told when a pause may be over early.
+    awake: Notify,
+    /// The mount ends: nothing is begun any more that would wait for better times.
+    ending: CancellationToken,
 }
 
 impl Uploads {
-    /// Uploads to `service`, on `runtime`.
-    pub fn new(service: Arc<dyn Service>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Uploads { service, runtime, tasks: TaskTracker::new() })
+    /// Uploads to `service`, on `runtime`; of those that nobody waits for, `parallel` at a time.
+    pub fn new(service: Arc<dyn Service>, runtime: Handle, parallel: usize) -> Arc<Self> {
+        Arc::new(Uploads {
+            service,
+            runtime,
+            tasks: TaskTracker::new(),
+            slots: Semaphore::new(parallel.max(1)),
+            awake: Notify::new(),
+            ending: CancellationToken::new(),
+        })
+    }
+
+    /// A turn for an upload that nobody waits for; `None` at the end of the mount.
+    pub async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
+    }
+
+    /// Waits for better times: for `pause` at most, and not at all at the end of the mount; whether to go on.
+    pub async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.ending.cancelled() => false,
+            () = self.awake.notified() => true,
+            () = tokio::time::sleep(self.jitter(pause)) => true,
+        }
+    }
+
+    /// Times are better: the service has answered, or somebody wants it tried now.
+    pub fn wake(&self) {
+        self.awake.notify_waiters();
+    }
+
+    /// The mount ends: what waits for better times is left to the next one.
+    pub fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// Nothing is begun any more.
+    pub fn stop(&self) {
+        self.ending.cancel();
+        self.slots.close();
     }
 
     /// The service.

@@ -13,10 +13,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::cache::{Cache, CachedContent, Piece};
+use crate::cache::{Cache, CachedContent, Piece, Synced};
 use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
+use crate::ranges::Ranges;
 use crate::service::{Content, Node, Service, Sha1Digest};
+use crate::spool;
+use crate::spool::spill::SpillFile;
 
 /// Bytes asked from the service at once for a program that reads in sequence: on the services measured a request costs
 /// 2-20 ms, so that this keeps a gigabit line busy; more would be memory outside the budget of the cache. Everybody else
@@ -29,8 +32,8 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// The bytes of one file. See the module.
 pub struct Source {
     service: Arc<dyn Service>,
+    cache: Arc<Cache>,
     cached: CachedContent,
-    chunk_bytes: u64,
     base: Mutex<Base>,
     /// One request for bytes at a time: a second reader of the same place finds them in the cache.
     fetching: tokio::sync::Mutex<()>,
@@ -52,17 +55,59 @@ impl Source {
     /// The bytes of a file, over the service's version of it, if there is one.
     pub fn new(service: Arc<dyn Service>, cache: &Arc<Cache>, node: Option<(RemotePath, Node)>) -> Self {
         let visible = node.as_ref().map_or(0, |(_, node)| node.size);
-        Source {
-            service,
-            chunk_bytes: cache.chunk_bytes(),
-            cached: cache.content(),
-            base: Mutex::new(Base { node, visible, cut_since: u64::MAX, generation: 0 }),
-            fetching: tokio::sync::Mutex::new(()),
-        }
+        Source::over(service, cache.clone(), Base { node, visible, cut_since: u64::MAX, generation: 0 })
+    }
+
+    fn over(service: Arc<dyn Service>, cache: Arc<Cache>, base: Base) -> Self {
+        let (cached, base, fetching) = (cache.content(), Mutex::new(base), tokio::sync::Mutex::new(()));
+        Source { service, cache, cached, base, fetching }
     }
 
     fn base(&self) -> std::sync::MutexGuard<'_, Base> {
         self.base.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of an entry that was found, or of a copy of one: those that `file` has, over `base`.
+    pub(super) fn of_entry(
+        service: Arc<dyn Service>,
+        cache: &Arc<Cache>,
+        file: SpillFile,
+        local: &Ranges,
+        base: Option<spool::Base>,
+    ) -> Self {
+        let visible = base.as_ref().map_or(0, |base| base.visible);
+        let node = base.map(|base| (base.path, base.node));
+        let source = Source::over(service, cache.clone(), Base { node, visible, cut_since: u64::MAX, generation: 0 });
+        source.cached.adopt(file, local);
+        source
+    }
+
+    /// The cache, and the spool below.
+    pub(super) fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Brings every local byte to disk, except for the last step, which is the caller's: [`Synced::wait`].
+    ///
+    /// # Errors
+    /// `SpoolFull`, `Spool`.
+    pub(super) async fn sync(&self) -> Result<Synced> {
+        self.cached.sync().await
+    }
+
+    /// What lies below the local bytes, to be written down.
+    pub(super) fn below(&self) -> Option<spool::Base> {
+        let base = self.base();
+        let (path, node) = base.node.clone()?;
+        Some(spool::Base { path, node, visible: base.visible })
+    }
+
+    /// The generation before this one is on the service as `node`: it has the same bytes wherever this one has none of its own.
+    pub(super) fn rebase(&self, path: RemotePath, node: Node) {
+        let mut base = self.base();
+        base.visible = base.visible.min(node.size);
+        base.node = Some((path, node));
+        base.generation += 1;
     }
 
     /// The service's version below the local bytes.
@@ -166,7 +211,7 @@ impl Source {
                 return Ok(bytes);
             }
             let Piece::Missing(missing) = self.cached.piece(at, max) else { continue };
-            if let Some(bytes) = self.fetch(at, self.chunk_bytes).await? {
+            if let Some(bytes) = self.fetch(at, self.cache.chunk_bytes()).await? {
                 return Ok(bytes.slice(..bytes.len().min((missing.end - missing.start) as usize)));
             }
         }
@@ -185,7 +230,7 @@ impl Source {
         if at >= visible {
             return Ok(None);
         }
-        let start = at - at % self.chunk_bytes;
+        let start = at - at % self.cache.chunk_bytes();
         let end = (start + max).min(node.size);
         let bytes = self.service.read(&path, &node, start..end).await?;
         if bytes.len() as u64 != end - start {
@@ -220,7 +265,7 @@ impl Source {
             Piece::Memory(_) | Piece::Spooled(_) => None,
         });
         if let Some(start) = missing
-            && let Err(error) = self.fetch(start, READ_AHEAD_BYTES.max(self.chunk_bytes)).await
+            && let Err(error) = self.fetch(start, READ_AHEAD_BYTES.max(self.cache.chunk_bytes())).await
         {
             tracing::debug!(%error, "read-ahead");
         }
@@ -244,6 +289,21 @@ impl Outgoing {
     pub(super) fn new(source: Arc<Source>, progress: Arc<AtomicU64>, wants_sha1: bool) -> Self {
         let hash = wants_sha1.then(|| Mutex::new(HashFrontier { hasher: Sha1::new(), reached: 0 }));
         Outgoing { source, progress, hash }
+    }
+
+    /// SHA-1 of the whole file of `size` bytes, where the service compares it. Reads what was sent by an earlier process.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from being had.
+    pub(super) async fn sha1_of(&self, size: u64) -> Result<Option<Sha1Digest>> {
+        while let Some(reached) = self.reached().filter(|reached| *reached < size) {
+            self.read(reached, size - reached).await?;
+        }
+        Ok(self.sha1_to(size))
+    }
+
+    fn reached(&self) -> Option<u64> {
+        Some(self.hash.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).reached)
     }
 }
 

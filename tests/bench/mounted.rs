@@ -40,6 +40,8 @@ impl Mounted {
             close_deadline: PATIENCE,
             metadata_deadline: PATIENCE,
             drain: PATIENCE,
+            close_locally: false,
+            uploads: 8,
             size_promise: true,
             allow_other: false,
         };

@@ -24,6 +24,7 @@
 mod advance;
 mod answers;
 mod event;
+mod resume;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 pub use self::event::{Action, CommitId, Event, Outcome};
+pub use self::resume::Left;
 use self::session::{Session, Stage};
 use super::plan::{Cut, Ready};
 use crate::error::Error;
@@ -137,6 +139,16 @@ impl Machine {
     /// Whether the file must not change: a commit waits for its answer, or one that ran out of patience still sends.
     pub fn is_committing(&self) -> bool {
         !self.commits.is_empty() || self.stage == Stage::Whole
+    }
+
+    /// Whether a request is out, or about to be, whose answer depends on the name of the file.
+    pub fn is_naming(&self) -> bool {
+        self.stage.is_naming()
+    }
+
+    /// Whether the service may have something of the file that nobody knows of.
+    pub fn in_doubt(&self) -> bool {
+        self.stage == Stage::Unsettled || self.stage.is_naming()
     }
 
     /// Whether nothing of the file shall reach the service any more.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::overlap;
 use crate::ranges::Ranges;
 use crate::service::{PartRules, Receipt, SessionToken};
+use crate::spool::{OpenSession, Sent};
 use crate::upload::plan::{self, Cut, Ready};
 
 /// What the machine waits for.
@@ -27,6 +28,17 @@ pub(super) enum Stage {
     Unsettled,
     /// A timer runs; then `next`.
     Waiting { next: Box<Stage> },
+}
+
+impl Stage {
+    /// See [`super::Machine::is_naming`].
+    pub(super) fn is_naming(&self) -> bool {
+        match self {
+            Stage::Finishing | Stage::Whole | Stage::Probing { .. } => true,
+            Stage::Waiting { next } => next.is_naming(),
+            Stage::Idle | Stage::Opening { .. } | Stage::Open | Stage::Unsettled => false,
+        }
+    }
 }
 
 /// A session and its parts.
@@ -69,6 +81,42 @@ impl Session {
             rewritten: BTreeSet::new(),
             next_index: 0,
             next_at: 0,
+        }
+    }
+
+    /// A session that another process left. What became of its last requests is not known: a probe says.
+    pub(super) fn resume(left: OpenSession) -> Self {
+        let mut session = Session::new(left.token, left.total);
+        session.unsure = true;
+        session.ended = left.sent.values().any(|sent| sent.last);
+        session.next_index = left.sent.keys().next_back().map_or(0, |last| last + 1);
+        session.next_at = left.sent.values().map(|sent| sent.range.end).max().unwrap_or(0);
+        for (index, sent) in left.sent {
+            match left.held.get(&index).filter(|receipt| receipt.range == sent.range) {
+                Some(receipt) => {
+                    session.held.insert(receipt.range.start, receipt.clone());
+                }
+                None => {
+                    session.again.insert(index, sent.into());
+                }
+            }
+        }
+        session
+    }
+
+    /// What [`Session::resume`] needs.
+    pub(super) fn left(&self) -> OpenSession {
+        let held = self.held.values().map(|receipt| Sent {
+            index: receipt.index,
+            range: receipt.range.clone(),
+            last: self.ended && receipt.range.end == self.next_at,
+        });
+        let under_way = self.flying.values().chain(self.again.values()).cloned().map(Sent::from);
+        OpenSession {
+            token: self.token.clone(),
+            total: self.total,
+            sent: held.chain(under_way).map(|sent| (sent.index, sent)).collect(),
+            held: self.held.values().map(|receipt| (receipt.index, receipt.clone())).collect(),
         }
     }
 

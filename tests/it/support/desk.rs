@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use uploadfs::cache::{Cache, CacheConfig};
 use uploadfs::error::Result;
-use uploadfs::file::{File, Files, FilesConfig, OpenMode};
+use uploadfs::file::{Close, File, Files, FilesConfig, OpenMode};
 use uploadfs::path::RemotePath;
 use uploadfs::service::layer::stack;
 use uploadfs::service::{Node, Service};
@@ -79,8 +79,12 @@ impl Desk {
         };
         let cache = Cache::open(config).unwrap();
         let service = stack(service);
-        let uploads = Uploads::new(service.clone(), tokio::runtime::Handle::current());
-        let files = Files::new(uploads.clone(), cache, FilesConfig { close_deadline, size_promise: true });
+        let uploads = Uploads::new(service.clone(), tokio::runtime::Handle::current(), 8);
+        let files = Files::new(
+            uploads.clone(),
+            cache,
+            FilesConfig { close: Close::Remote, close_deadline, size_promise: true },
+        );
         Desk { service, uploads, files, file: Mutex::default(), _spool: spool }
     }
 

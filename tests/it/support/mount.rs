@@ -59,6 +59,8 @@ impl Rig {
             close_deadline: Duration::from_secs(30),
             metadata_deadline: Duration::from_secs(15),
             drain: Duration::from_secs(20),
+            close_locally: false,
+            uploads: 8,
             size_promise: true,
             allow_other: false,
         };
