@@ -25,8 +25,12 @@ mod entry;
 mod journal;
 mod line;
 mod lock;
+#[cfg(test)]
+pub(crate) mod model;
 mod recover;
 pub(crate) mod spill;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
