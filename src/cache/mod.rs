@@ -118,7 +118,7 @@ impl Cache {
         Cache::with_spool(config, || Spool::open(&spool))
     }
 
-    fn with_spool(config: CacheConfig, open: impl FnOnce() -> Result<Arc<Spool>>) -> Result<Arc<Cache>> {
+    pub(crate) fn with_spool(config: CacheConfig, open: impl FnOnce() -> Result<Arc<Spool>>) -> Result<Arc<Cache>> {
         let invalid = |what: &'static str| Error::new(Kind::Invalid, "cache", what);
         if !config.chunk_bytes.is_power_of_two() || config.chunk_bytes < CHUNK_BYTES_MIN {
             return Err(invalid("the chunk size must be a power of two and at least 4096 bytes"));

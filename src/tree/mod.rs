@@ -15,6 +15,8 @@ pub mod change;
 mod entry;
 mod listing;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

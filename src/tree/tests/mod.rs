@@ -1,0 +1,5 @@
+//! The core without FUSE, over a disk and a service that outlive it: one life of a process after another.
+
+mod crash;
+mod life;
+mod sealed;

@@ -1,0 +1,174 @@
+//! Files that were saved as complete, and what may happen to them before the service has them.
+
+use std::sync::Arc;
+
+use super::life::{Life, families, path, text};
+use crate::error::Kind;
+use crate::file::Close;
+use crate::service::Operation;
+use crate::service::layer::Layered;
+use crate::service::layer::fault::{Fault, Faults, Gate, When};
+use crate::service::memory::{Memory, MemoryConfig};
+use crate::spool::model::{End, Fate, Model};
+
+/// A mount with `--close=local` of a service that can be made to wait and to fail.
+struct Rig {
+    memory: Arc<Memory>,
+    faults: Arc<Faults>,
+    life: Life,
+}
+
+impl Rig {
+    fn new(config: MemoryConfig) -> Rig {
+        let fate = Fate::after(u64::MAX);
+        Rig::on(Arc::new(Memory::new(config)), Model::new(fate.clone()), fate)
+    }
+
+    fn on(memory: Arc<Memory>, disk: Model, fate: Arc<Fate>) -> Rig {
+        let faults = Faults::new();
+        let service = Layered::wrap(memory.clone(), faults.clone());
+        Rig { memory, faults, life: Life::before(service, disk, fate, Close::Local) }
+    }
+
+    /// Every upload waits from now on, until the gate opens.
+    fn stall(&self) -> Gate {
+        let gate = Gate::new();
+        for operation in [Operation::Begin, Operation::PutWhole] {
+            self.faults.add(operation, When::Always, Fault::StallBefore(gate.clone()));
+        }
+        gate
+    }
+
+    fn content(&self, name: &str) -> Option<Vec<u8>> {
+        self.memory.content(&path(name)).map(|bytes| bytes.to_vec())
+    }
+
+    fn versions(&self, name: &str) -> u64 {
+        self.memory.file(&path(name)).map_or(0, |file| file.versions)
+    }
+
+    /// The next process, after `kill -9`.
+    fn again(self) -> Rig {
+        let fate = Fate::after(u64::MAX);
+        let disk = self.life.end(End::Killed, fate.clone());
+        Rig::on(self.memory, disk, fate)
+    }
+}
+
+#[test]
+fn a_close_does_not_wait_for_the_service() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        let gate = rig.stall();
+        rig.life.live(async |life| life.put("a", &text(30_000, 1), true).await.unwrap()).unwrap();
+        assert_eq!(rig.versions("a"), 0, "{family}");
+        assert_eq!(rig.life.unsettled(), [("a".to_owned(), text(30_000, 1))], "{family}");
+        gate.open();
+        rig.life.drain();
+        assert_eq!((rig.content("a"), rig.versions("a")), (Some(text(30_000, 1)), 1), "{family}");
+        assert_eq!(rig.life.disk.listing(), Vec::<String>::new(), "{family}");
+    }
+}
+
+#[test]
+fn a_later_write_is_another_generation_and_the_last_one_wins() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        let gate = rig.stall();
+        let all = [text(9_000, 1), text(5_000, 2), text(100, 3)];
+        rig.life
+            .live(async |life| {
+                life.put("a", &all[0], true).await.unwrap();
+                life.put("a", &all[1], false).await.unwrap();
+                life.put("a", &all[2], false).await.unwrap();
+            })
+            .unwrap();
+        assert_eq!(rig.life.unsettled(), [("a".to_owned(), all.concat())], "{family}");
+        gate.open();
+        rig.life.drain();
+        assert_eq!(rig.content("a"), Some(all.concat()), "{family}");
+        assert!(rig.versions("a") <= 2, "{family}: what nobody needs any more is not sent");
+    }
+}
+
+#[test]
+fn a_generation_whose_writer_never_closes_it_does_not_hold_the_one_before() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        let gate = rig.stall();
+        let (complete, more) = (text(9_000, 1), text(5_000, 2));
+        rig.life
+            .live(async |life| {
+                life.put("a", &complete, true).await.unwrap();
+                let file = life.file("a").await.unwrap();
+                let mode = crate::file::OpenMode { read: false, write: true, truncate: false };
+                std::mem::forget(file.open(std::process::id(), mode).await.unwrap());
+                super::life::write(&file, &more).await.unwrap();
+                file.sync().await.unwrap();
+            })
+            .unwrap();
+        gate.open();
+        rig.life.drain();
+        assert_eq!(rig.content("a"), Some(complete.clone()), "{family}");
+        let rig = rig.again();
+        rig.life.drain();
+        assert_eq!((rig.content("a"), rig.versions("a")), (Some(complete.clone()), 1), "{family}");
+        assert_eq!(rig.life.unsettled(), [("a".to_owned(), [complete, more].concat())], "{family}: it is parked");
+    }
+}
+
+#[test]
+fn a_file_is_renamed_and_removed_before_it_is_uploaded() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        let gate = rig.stall();
+        rig.life
+            .live(async |life| {
+                life.put("a", &text(9_000, 1), true).await.unwrap();
+                life.put("b", &text(9_000, 2), true).await.unwrap();
+                life.rename("a", "c").await.unwrap();
+            })
+            .unwrap();
+        rig.life.live(async |life| life.remove("b").await.unwrap()).unwrap();
+        gate.open();
+        rig.life.drain();
+        let there = ["a", "b", "c"].map(|name| rig.content(name));
+        assert_eq!(there, [None, None, Some(text(9_000, 1))], "{family}");
+        assert_eq!(rig.life.disk.listing(), Vec::<String>::new(), "{family}");
+    }
+}
+
+#[test]
+fn what_the_service_refuses_for_good_is_parked_and_stays_so() {
+    let rig = Rig::new(MemoryConfig::whole());
+    rig.faults.add(Operation::PutWhole, When::Always, Fault::refused(Kind::Quota));
+    rig.life.live(async |life| life.put("a", &text(100, 1), true).await.unwrap()).unwrap();
+    rig.life.drain();
+    assert_eq!(rig.versions("a"), 0);
+    let rig = rig.again();
+    rig.life.drain();
+    assert_eq!(rig.versions("a"), 0, "a person decides");
+    let (_, file) = rig.life.tree.unsettled().remove(0);
+    assert_eq!(file.upload().failure().unwrap().kind, Kind::Quota);
+    assert_eq!(rig.life.unsettled(), [("a".to_owned(), text(100, 1))]);
+}
+
+#[test]
+fn a_service_that_was_away_gets_everything_when_it_is_back() {
+    let rig = Rig::new(MemoryConfig::whole());
+    rig.faults.add(Operation::PutWhole, When::From(1), Fault::request_lost());
+    rig.faults.add(Operation::Probe, When::From(1), Fault::request_lost());
+    let names = ["a", "b", "c", "d"];
+    rig.life
+        .live(async |life| {
+            for name in names {
+                life.put(name, &text(100, name.as_bytes()[0]), true).await.unwrap();
+            }
+        })
+        .unwrap();
+    let rig = rig.again();
+    rig.life.drain();
+    for name in names {
+        assert_eq!((rig.content(name), rig.versions(name)), (Some(text(100, name.as_bytes()[0])), 1));
+    }
+}
