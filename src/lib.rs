@@ -13,11 +13,11 @@
 //! | [`secret`]                         | secrets in files, and tokens that are renewed there   |                          |
 //! | [`http`]                           | requests to one origin; what silence and cuts mean    |                          |
 //! | [`service`]                        | the trait, its layers (trace, retry, limit), one folder per service | `http`     |
-//! | [`spool`]                          | the directory on local disk, and spill files in it    |                          |
+//! | [`spool`]                          | the directory on local disk: spill files, journals, what is found of them | `service` |
 //! | [`cache`]                          | bytes of open files in chunks, one LRU, one budget    | `spool`                  |
-//! | [`upload`]                         | part planner and machine (pure), bytes, driver        | `service` `cache`        |
-//! | [`file`](mod@file)                 | open files; what closing means                        | `service` `upload` `cache` |
-//! | [`tree`]                           | names and inodes, local truth over remote truth       | `service` `upload` `file` |
+//! | [`upload`]                         | part planner and machine (pure), bytes, driver        | `service` `cache` `spool` |
+//! | [`file`](mod@file)                 | open files; what closing means; generations           | `service` `upload` `cache` `spool` |
+//! | [`tree`]                           | names and inodes, local truth over remote truth       | `service` `upload` `file` `spool` |
 //! | [`fs`]                             | FUSE: decode, call, answer                            | `service` `tree` `file`  |
 //! | [`portal`]                         | servers that speak the services' protocols, for tests and trials; share nothing with the clients | |
 //! | [`config`]                         | what was typed, written and set, as values or a refusal |                        |
@@ -47,7 +47,7 @@
 //!    first byte at close; no more of it is streamed until then.
 //! 7. `flush`, one for every closed descriptor, looks at `/proc` ([`file::process`]) and does one of four things:
 //!    nothing was written, answer at once; the file is still held for writing and that close will tell, defer; the
-//!    caller is being killed, park; otherwise commit. `fsync` commits without looking.
+//!    caller is being killed, park; otherwise commit. `fsync` brings the file to disk and publishes nothing.
 //! 8. A commit sends what is left, then `finish`, or the whole file in one request where it is small and has not begun
 //!    to stream. Writers wait until it ends. The reply of the flush is the service's answer.
 //! 9. An answer that was lost is a doubt: the machine probes what the service holds before it sends anything again.
@@ -56,13 +56,25 @@
 //! 10. The last `release` commits what nobody closed (a truncation by `open` alone, a mapping). Its failure reaches the
 //!     log only.
 //!
+//! # What outlives the process
+//!
+//! With `--close=local` step 8 is another one: the cache writes all of the file to its spill file, which is synced;
+//! a [`spool::Journal`] says what it is and that it was closed; then the close is answered. The commit follows in a task
+//! (`file/publish.rs`), some at a time, and is tried again for as long as that may help. The upload writes its session, its
+//! parts and, before it leaves, the question that makes the file into the journal. Once the service has confirmed, the entry
+//! ends. A write to a file that waits makes another *generation* of it (`file/generations.rs`).
+//!
+//! A file that was parked, and one whose program called `fsync`, has an entry as well; it is not published by anybody but
+//! a person. The next mount finds all entries ([`spool::Spool::recover`]), gives them their names back
+//! (`tree/recovery.rs`), and goes on where the service says the last process stopped ([`upload::machine::Left`]).
+//!
 //! # Threads
 //!
 //! | thread         | does                                                                    | waits for              |
 //! |----------------|-------------------------------------------------------------------------|------------------------|
 //! | `fuser-N`      | reads requests, answers what memory can answer, hands the rest to tasks | the kernel only        |
 //! | `network`      | the runtime: every request to a service, every reply that had to wait; a few more of this name read `/proc` | sockets, timers |
-//! | `spool-io`     | all disk work of the cache                                              | the disk, its mailbox  |
+//! | `spool-io`     | all disk work of the cache; journals and syncs run on threads of the runtime that may block | the disk, its mailbox |
 //! | `coherence`    | tells the kernel to forget pages and names that changed behind its back | the kernel, its mailbox |
 //! | `portal`, `portal-io`, `portal-index` | a portal, where one runs: requests, disk, the log of its records | sockets, the disk |
 //! | main           | starts, waits for a signal or the unmount, drains                       | channels               |
@@ -72,16 +84,16 @@
 //! Held for memory work only: never across `.await`, never while disk or network work, never while calling upward. The
 //! order, each only after those before it:
 //!
-//! tree < file < upload < base of a source < content of the cache < recency < pool
+//! tree < file < generations of a file < upload < base of a source < content of the cache < recency < pool
 //!
-//! The path of a [`upload::Place`] is a leaf: nothing is taken while it is held. Two locks are asynchronous and may be held across requests; they are taken before any of the above:
-//! [`upload::Place::hold`], by which a commit, a rename and a removal of one file exclude one another, and the one in
-//! [`upload::Source`] that lets one reader at a time fetch.
+//! The path of a [`upload::Place`] is a leaf: nothing is taken while it is held. Four locks are asynchronous and may be
+//! held across requests and disk work; they are taken before any of the above: [`upload::Place::hold`], by which a commit,
+//! a rename and a removal of one file exclude one another; the one in [`upload::Source`] that lets one reader at a time
+//! fetch; the one of an upload by which saving it and ending its entry exclude one another; and the one of a file that lets
+//! one writer at a time begin a generation, which is taken before the last.
 //!
 //! # What is deliberately absent
 //!
-//! * **Durability before the service has the file.** Spill files have no name and vanish with the process; there is no
-//!   journal. `fsync` therefore commits instead of promising what a crash would break.
 //! * **A second way to send.** No part is joined in memory, no upload runs outside of the machine, no layer repeats
 //!   `begin`, `finish` or a whole upload.
 //! * **A clock or a socket in the machine and the planner.** Time and answers come to them as events.

@@ -158,7 +158,7 @@ impl File {
         let upload = self.upload();
         let turn = tokio::time::timeout(self.files.config.close_deadline, self.until_first(&upload));
         let late = |_| Error::new(Kind::Timeout, "close", "an earlier version of the file is still on its way");
-        turn.await.map_err(late)
+        turn.await.map_err(late).map(|_| ())
     }
 
     /// Decides under the lock, so that nobody opens the file between the decision and the commit.

@@ -96,13 +96,22 @@ impl File {
         self.turn.notify_waiters();
     }
 
-    /// Waits until no generation before `upload` can reach the service any more.
-    pub(super) async fn until_first(&self, upload: &Arc<Upload>) {
+    /// The mount ends, and a generation is left to the next one; so are those after it.
+    pub(super) fn leave_waiting(&self) {
+        self.left.store(true, Ordering::Release);
+        self.turn.notify_waiters();
+    }
+
+    /// Waits until no generation before `upload` can reach the service any more; whether that is to be expected.
+    pub(super) async fn until_first(&self, upload: &Arc<Upload>) -> bool {
         loop {
             let told = self.turn.notified();
             let before = self.uploads().into_iter().take_while(|other| !Arc::ptr_eq(other, upload));
             if before.filter(|older| !older.is_over() && !older.has_given_up()).count() == 0 {
-                return;
+                return true;
+            }
+            if self.left.load(Ordering::Acquire) {
+                return false;
             }
             told.await;
         }

@@ -126,6 +126,7 @@ impl Files {
             unsealing: tokio::sync::Mutex::new(()),
             turn: Notify::new(),
             removed: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -143,6 +144,8 @@ pub struct File {
     turn: Notify,
     /// Its name is gone, here and on the service.
     removed: AtomicBool,
+    /// One of its generations waits for the next mount.
+    left: AtomicBool,
     state: Mutex<State>,
 }
 

@@ -29,12 +29,14 @@ impl File {
         let uploads = self.files.uploads.clone();
         let mut pause = PAUSE_FIRST;
         loop {
-            self.until_first(&upload).await;
+            if !self.until_first(&upload).await {
+                return;
+            }
             if upload.is_over() {
                 break;
             }
             let result = {
-                let Some(_slot) = uploads.slot().await else { return };
+                let Some(_slot) = uploads.slot().await else { return self.leave_waiting() };
                 let commit = upload.begin_commit();
                 upload.end_commit(commit, self.files.config.close_deadline).await
             };
@@ -49,7 +51,7 @@ impl File {
                 Err(error) if may_pass(error.kind) || upload.is_discarded() => {
                     tracing::info!(path = %self.place.get(), %error, ?pause, "it is tried again");
                     if !uploads.pause(pause).await {
-                        return;
+                        return self.leave_waiting();
                     }
                     pause = (pause * 2).min(PAUSE_MAX);
                     upload.reopen();

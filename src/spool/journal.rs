@@ -32,6 +32,8 @@ struct Log {
     /// Where the next record goes; what is behind was torn.
     end: u64,
     exists: bool,
+    /// Whether its name survives a power cut.
+    named: bool,
 }
 
 impl Journal {
@@ -42,7 +44,7 @@ impl Journal {
 
     /// The journal of an entry that was found, whose log has `end` good bytes.
     pub(super) fn found(spool: Arc<Spool>, id: EntryId, end: Option<u64>) -> Self {
-        let log = Log { end: end.unwrap_or(0), exists: end.is_some() };
+        let log = Log { end: end.unwrap_or(0), exists: end.is_some(), named: end.is_some() };
         Journal { spool, id, log: Mutex::new(log) }
     }
 
@@ -77,12 +79,12 @@ impl Journal {
         }
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let (disk, name) = (&self.spool.disk, self.id.log());
-        let is_new = !log.exists;
-        let file = if is_new { disk.create(&name) } else { disk.open(&name) }.map_err(failed)?;
+        let file = if log.exists { disk.open(&name) } else { disk.create(&name) }.map_err(failed)?;
         log.exists = true;
         file.write_all_at(text.as_bytes(), log.end).map_err(failed)?;
         if synced {
-            file.sync().and_then(|()| if is_new { disk.sync_names() } else { Ok(()) }).map_err(failed)?;
+            file.sync().and_then(|()| if log.named { Ok(()) } else { disk.sync_names() }).map_err(failed)?;
+            log.named = true;
         }
         log.end += text.len() as u64;
         Ok(())

@@ -257,7 +257,8 @@ impl Upload {
             let told = self.settled.notified();
             {
                 let core = self.core();
-                if !core.machine.is_committing() && core.seal != Seal::Saving {
+                let committing = core.machine.is_committing() && core.seal != Seal::Closed;
+                if !committing && core.seal != Seal::Saving {
                     return;
                 }
             }

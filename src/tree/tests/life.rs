@@ -22,7 +22,7 @@ use crate::upload::Uploads;
 /// The remote of all lives.
 const REMOTE: &str = "memory";
 /// No life of a test takes so long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every family of services, with parts so small that small files have several.
 pub(super) fn families() -> Vec<(&'static str, MemoryConfig)> {

@@ -119,7 +119,8 @@ fn a_generation_whose_writer_never_closes_it_does_not_hold_the_one_before() {
 
 #[test]
 fn a_file_is_renamed_and_removed_before_it_is_uploaded() {
-    for (family, config) in families() {
+    // A request that carries the whole file has its name: it is waited for.
+    for (family, config) in families().into_iter().filter(|(family, _)| *family != "whole") {
         let rig = Rig::new(config);
         let gate = rig.stall();
         rig.life

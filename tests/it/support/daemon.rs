@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -13,7 +14,12 @@ use super::program::{Ended, Running, until};
 pub(crate) struct Daemon {
     child: Child,
     /// Holds the mount point, the spool, the log, the configuration, and a directory for programs.
-    home: TempDir,
+    home: Arc<TempDir>,
+}
+
+/// What is left of a daemon that is gone: its spool, its log, its files.
+pub(crate) struct Dead {
+    home: Arc<TempDir>,
 }
 
 /// What a remote is configured to be.
@@ -34,7 +40,7 @@ pub(crate) struct Section {
 }
 
 impl Remote {
-    fn section(&self) -> Section {
+    pub(crate) fn section(&self) -> Section {
         let lines = format!(
             "service = {:?}\nurl = {:?}\nuser = {:?}\npassword_file = \"secret\"\n",
             self.service, self.url, self.user
@@ -53,13 +59,17 @@ impl Daemon {
     /// Mounts what a section of a configuration says.
     #[track_caller]
     pub(crate) fn mount_section(section: &Section, arguments: &[&str]) -> Daemon {
-        let mut daemon = Daemon::start_section(section, arguments);
+        Daemon::start_section(section, arguments).until_mounted()
+    }
+
+    #[track_caller]
+    fn until_mounted(mut self) -> Daemon {
         until("the mount", || {
-            let ended = daemon.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{}", daemon.log());
-            is_mounted(&daemon.dir())
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", self.log());
+            is_mounted(&self.dir())
         });
-        daemon
+        self
     }
 
     /// Starts the daemon without waiting for the mount.
@@ -72,24 +82,50 @@ impl Daemon {
         for name in ["mnt", "local"] {
             fs::create_dir(home.path().join(name)).unwrap();
         }
-        let config = home.path().join("config.toml");
         write_private(&home.path().join("secret"), &section.secret);
+        Daemon::start_in(Arc::new(home), section, arguments)
+    }
+
+    fn start_in(home: Arc<TempDir>, section: &Section, arguments: &[&str]) -> Daemon {
+        let config = home.path().join("config.toml");
         fs::write(&config, format!("[remote]\n{}", section.lines)).unwrap();
         let log = File::create(home.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_uploadfs"))
-            .args(["mount", "-v", "remote"])
-            .arg(home.path().join("mnt"))
-            .arg("--config")
-            .arg(config)
-            .arg("--spool")
-            .arg(home.path().join("spool"))
-            .args(arguments)
+        let child = command(&home, "remote", "mnt", arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         Daemon { child, home }
+    }
+
+    /// How many files the spool keeps for the next mount.
+    pub(crate) fn entries(&self) -> usize {
+        entries(&self.home.path().join("spool"))
+    }
+
+    /// Kills it, and takes the dead mount away.
+    #[track_caller]
+    pub(crate) fn die(mut self) -> Dead {
+        self.send("KILL");
+        self.wait();
+        Dead { home: self.home.clone() }
+    }
+
+    /// Ends it by a line of shell, in which `$D` is the mount point and `$PID` the process; its log.
+    #[track_caller]
+    pub(crate) fn end_by(mut self, script: &str) -> (Dead, String) {
+        let (dir, pid) = (self.dir(), self.child.id().to_string());
+        let ended = Command::new("sh").args(["-c", script]).env("D", dir).env("PID", pid).status().unwrap();
+        assert!(ended.success(), "{script}");
+        self.wait();
+        (Dead { home: self.home.clone() }, self.log())
+    }
+
+    /// What a second daemon says that is to use the same spool.
+    #[track_caller]
+    pub(crate) fn rival(&self, remote: &str) -> String {
+        rival(&self.home, remote)
     }
 
     /// The mount point.
@@ -158,6 +194,44 @@ impl Daemon {
         });
         status.expect("it ended")
     }
+}
+
+impl Dead {
+    /// The next daemon, with the same spool.
+    #[track_caller]
+    pub(crate) fn mount_again(self, section: &Section, arguments: &[&str]) -> Daemon {
+        Daemon::start_in(self.home.clone(), section, arguments).until_mounted()
+    }
+
+    /// What a daemon for another remote says that is to use the same spool.
+    #[track_caller]
+    pub(crate) fn rival(&self, remote: &str) -> String {
+        rival(&self.home, remote)
+    }
+}
+
+/// The command that mounts a remote.
+fn command(home: &TempDir, remote: &str, dir: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
+    command.args(["mount", "-v", remote]).arg(home.path().join(dir));
+    command.arg("--config").arg(home.path().join("config.toml")).arg("--spool").arg(home.path().join("spool"));
+    command.args(arguments);
+    command
+}
+
+/// A daemon that must not come to mount anything.
+#[track_caller]
+fn rival(home: &TempDir, remote: &str) -> String {
+    let dir = home.path().join("rival");
+    fs::create_dir_all(&dir).unwrap();
+    let output = command(home, remote, "rival", &[]).output().unwrap();
+    assert!(!output.status.success() && !is_mounted(&dir));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn entries(spool: &Path) -> usize {
+    let names = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".info")).count()
 }
 
 impl Drop for Daemon {

@@ -1,0 +1,209 @@
+//! What outlives the process: the real daemon in front of every service, killed with SIGKILL at each of its requests, and
+//! what the next one makes of it. (The same at each step of the disk is in `src/tree/tests/crash.rs`.)
+
+mod place;
+
+use std::fs;
+
+use uploadfs::portal::onlyoffice::Generation;
+
+use self::place::Place;
+use super::support::daemon::Daemon;
+use super::support::program::until;
+use super::support::proxy::{Fault, Gate, When};
+use super::support::upload::text;
+
+/// More requests than any upload here makes.
+const REQUESTS_MAX: u64 = 60;
+
+/// When a daemon dies.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// The request has left, and never arrives.
+    Before,
+    /// The service has done it, and its answer is not heard.
+    After,
+}
+
+/// One death: at the `nth` request of the upload of a file of `size` bytes.
+struct Death {
+    at: At,
+    nth: u64,
+    size: usize,
+    name: String,
+}
+
+/// Copies a file, dies, mounts again; whether there was such a request.
+fn die(place: &Place, death: &Death) -> bool {
+    let (proxy, section) = place.proxied();
+    let daemon = Daemon::mount_section(&section, &["--close", "local"]);
+    let bytes = text(death.size, death.nth);
+    let Death { name, nth, .. } = death;
+    fs::write(daemon.local(name), &bytes).unwrap();
+    let gate = Gate::new();
+    let fault = match death.at {
+        At::Before => Fault::HangBefore(gate.clone()),
+        At::After => Fault::HangAfter(gate.clone()),
+    };
+    proxy.add(Place::uploads(), When::From(*nth), fault);
+    daemon.sh(&format!("cp $L/{name} . && cmp $L/{name} {name}")).ok();
+    until("the upload to stand still, or to be done", || proxy.faults() > 0 || daemon.entries() == 0);
+    let met = proxy.faults() > 0;
+    let daemon = daemon.die();
+    // Requests that never arrived do not arrive later either: that is for other tests.
+    drop(proxy);
+    let (_proxy, section) = place.proxied();
+    let daemon = daemon.mount_again(&section, &["--close", "local"]);
+    daemon.sh(&format!("cmp $L/{name} {name}")).ok();
+    until("the upload to go on", || daemon.entries() == 0);
+    assert!(daemon.end().success());
+    met
+}
+
+#[test]
+fn what_was_closed_locally_arrives_after_a_kill() {
+    let mut deaths = 0;
+    for place in Place::all() {
+        let fresh = Daemon::mount_section(place.direct(), &[]);
+        for size in place.sizes.clone() {
+            for at in [At::Before, At::After] {
+                for nth in 1..REQUESTS_MAX {
+                    let name = format!("Death-{deaths}-{}.bin", fastrand::u32(..));
+                    let death = Death { at, nth, size, name };
+                    let met = die(&place, &death);
+                    let expected = fresh.local(&death.name);
+                    fs::write(&expected, text(size, nth)).unwrap();
+                    let what = format!("{}, {at:?} request {nth} of a file of {size} bytes", place.name);
+                    let compared = fresh.sh(&format!("cmp $L/{0} {0}", death.name));
+                    assert!(compared.success(), "{what}: {}", compared.err);
+                    assert_eq!(place.versions(&death.name), 1, "{what}");
+                    if !met {
+                        break;
+                    }
+                    deaths += 1;
+                }
+            }
+        }
+        place.assert_clean();
+    }
+    println!("{deaths} kill points at requests of real daemons");
+    assert!(deaths >= 50, "{deaths}");
+}
+
+#[test]
+fn what_was_synced_survives_and_is_parked() {
+    let place = Place::office("portal", Generation::G3);
+    let daemon = Daemon::mount_section(place.direct(), &[]);
+    let program = "
+f = os.open('f', os.O_WRONLY | os.O_CREAT)
+os.write(f, b'synced')
+os.fsync(f)
+pause()";
+    let mut writer = daemon.python(program);
+    writer.until_paused();
+    let daemon = daemon.die();
+    drop(writer);
+    let daemon = daemon.mount_again(place.direct(), &[]);
+    assert_eq!(daemon.sh("cat f").ok(), "synced");
+    let attribute = |name: &str| daemon.sh(&format!("getfattr --only-values -n user.uploadfs.{name} f")).ok();
+    assert_eq!(attribute("state"), "parked");
+    assert!(attribute("error").contains("never closed it"), "{}", attribute("error"));
+    assert_eq!(place.versions("f"), 0, "nobody publishes half a file");
+    // Whoever writes it anew makes it a file like any other.
+    daemon.sh("echo new > f").ok();
+    assert_eq!(attribute("state"), "remote");
+    assert_eq!((daemon.entries(), place.versions("f")), (0, 1));
+}
+
+#[test]
+fn a_half_sent_upload_goes_on() {
+    for place in [Place::office("portal", Generation::G3), Place::yandex()] {
+        let (proxy, section) = place.proxied();
+        let daemon = Daemon::mount_section(&section, &["--close", "local", "--size-promise", "off"]);
+        let size = place.sizes[0];
+        fs::write(daemon.local("f"), text(size, 1)).unwrap();
+        let gate = Gate::new();
+        // The session, and one part; of the others nothing arrives.
+        proxy.add(Place::uploads(), When::From(3), Fault::HangBefore(gate.clone()));
+        daemon.sh("cp $L/f f").ok();
+        until("the upload to stand still", || proxy.faults() > 0);
+        until("the first part to be confirmed", || proxy.count(Place::uploads()) >= 3);
+        let before = proxy.count(Place::uploads()) - proxy.faults();
+        let daemon = daemon.die();
+        drop(proxy);
+        let (proxy, section) = place.proxied();
+        let daemon = daemon.mount_again(&section, &["--close", "local"]);
+        until("the upload to go on", || daemon.entries() == 0);
+        let (with, without) = (before + proxy.count(Place::uploads()), whole_upload(&place, size));
+        assert!(with <= without + 1, "{}: {with} requests in two lives, {without} in one", place.name);
+        daemon.sh("cmp $L/f f").ok();
+        assert_eq!(place.versions("f"), 1);
+    }
+}
+
+/// How many requests an upload takes that nothing disturbs.
+fn whole_upload(place: &Place, size: usize) -> usize {
+    let (proxy, section) = place.proxied();
+    let daemon = Daemon::mount_section(&section, &["--size-promise", "off"]);
+    fs::write(daemon.local("g"), text(size, 1)).unwrap();
+    daemon.sh("cp $L/g g").ok();
+    proxy.count(Place::uploads())
+}
+
+#[test]
+fn a_failed_close_leaves_the_file_for_the_next_mount() {
+    let place = Place::office("portal", Generation::G3);
+    let (proxy, section) = place.proxied();
+    let daemon = Daemon::mount_section(&section, &[]);
+    let bytes = text(700_000, 1);
+    fs::write(daemon.local("f"), &bytes).unwrap();
+    proxy.add(Place::uploads(), When::From(1), Fault::DropBefore(super::support::proxy::End::Reset));
+    let copied = daemon.sh("cp $L/f f");
+    copied.failed("cp");
+    assert_eq!(daemon.entries(), 1);
+    let daemon = daemon.die().mount_again(place.direct(), &[]);
+    assert_eq!(daemon.sh("getfattr --only-values -n user.uploadfs.state f").ok(), "parked");
+    daemon.sh("cmp $L/f f").ok();
+    assert_eq!(place.versions("f"), 0, "its program was told that it is not there");
+}
+
+#[test]
+fn a_mount_that_ends_in_mid_upload_leaves_the_rest_to_the_next() {
+    for how in ["kill -TERM $PID", "umount $D", "umount -l $D", "fusermount3 -u $D"] {
+        let place = Place::office("portal", Generation::G3);
+        let (proxy, section) = place.proxied();
+        let daemon = Daemon::mount_section(&section, &["--close", "local", "--drain", "1s"]);
+        let gate = Gate::new();
+        proxy.add(Place::uploads(), When::From(2), Fault::HangBefore(gate.clone()));
+        for name in ["a", "b", "c"] {
+            fs::write(daemon.local(name), text(300_000, u64::from(name.as_bytes()[0]))).unwrap();
+            daemon.sh(&format!("cp $L/{name} .")).ok();
+        }
+        let (daemon, log) = daemon.end_by(how);
+        assert!(log.contains("3 files") && log.contains("the next mount"), "{how}: {log}");
+        drop(proxy);
+        let daemon = daemon.mount_again(place.direct(), &["--close", "local"]);
+        until("the rest to arrive", || daemon.entries() == 0);
+        for name in ["a", "b", "c"] {
+            daemon.sh(&format!("cmp $L/{name} {name}")).ok();
+            assert_eq!(place.versions(name), 1, "{how}");
+        }
+    }
+}
+
+#[test]
+fn two_daemons_do_not_share_a_spool_and_one_remote_is_not_taken_for_another() {
+    let place = Place::office("portal", Generation::G3);
+    let (proxy, section) = place.proxied();
+    let daemon = Daemon::mount_section(&section, &["--close", "local"]);
+    proxy.add(Place::uploads(), When::From(1), Fault::HangBefore(Gate::new()));
+    daemon.sh("echo text > f").ok();
+    let daemon = daemon.die();
+    let refused = daemon.rival("memory");
+    assert!(refused.contains("holds 1 files for the remote \"remote\""), "{refused}");
+    drop(proxy);
+    let daemon = daemon.mount_again(place.direct(), &[]);
+    until("the file to arrive", || daemon.entries() == 0);
+    let refused = daemon.rival("remote");
+    assert!(refused.contains("another daemon uses the spool"), "{refused}");
+}
