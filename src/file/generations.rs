@@ -81,7 +81,7 @@ impl File {
     }
 
     /// Takes those generations off the list that are over, and tells the others what the service has now.
-    pub(super) fn settle_generations(&self) {
+    pub fn settle_generations(&self) {
         let mut generations = self.generations();
         let Generations { current, earlier, published } = &mut *generations;
         while earlier.first().is_some_and(|oldest| oldest.is_over()) {

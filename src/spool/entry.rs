@@ -133,6 +133,8 @@ pub enum Record {
         token: SessionToken,
         /// The size it was told.
         total: Option<u64>,
+        /// The name it was told.
+        path: RemotePath,
     },
     /// A part leaves.
     Sent(Sent),
@@ -173,6 +175,8 @@ pub struct OpenSession {
     pub token: SessionToken,
     /// The size that the service was told.
     pub total: Option<u64>,
+    /// The name that the service was told.
+    pub path: RemotePath,
     /// The parts that were sent, by index.
     pub sent: BTreeMap<u32, Sent>,
     /// The parts that were confirmed, by index.
@@ -183,9 +187,9 @@ impl History {
     /// One step more.
     pub fn add(&mut self, record: Record) {
         match record {
-            Record::Session { token, total } => {
+            Record::Session { token, total, path } => {
                 let (sent, held) = (BTreeMap::new(), BTreeMap::new());
-                self.session = Some(OpenSession { token, total, sent, held });
+                self.session = Some(OpenSession { token, total, path, sent, held });
             }
             Record::Sent(sent) => {
                 if let Some(session) = &mut self.session {
@@ -208,8 +212,8 @@ impl History {
     /// The records that come to this.
     pub fn records(&self) -> Vec<Record> {
         let mut records = Vec::new();
-        if let Some(OpenSession { token, total, sent, held }) = &self.session {
-            records.push(Record::Session { token: token.clone(), total: *total });
+        if let Some(OpenSession { token, total, path, sent, held }) = &self.session {
+            records.push(Record::Session { token: token.clone(), total: *total, path: path.clone() });
             records.extend(sent.values().cloned().map(Record::Sent));
             records.extend(held.values().cloned().map(Record::Held));
         }
@@ -254,7 +258,7 @@ mod tests {
 
     #[test]
     fn records_come_to_a_history_and_back() {
-        let session = Record::Session { token: token("s"), total: Some(30) };
+        let session = Record::Session { token: token("s"), total: Some(30), path: RemotePath::root() };
         let steps = [session, sent(0, 0..10), held(0, 0..10), sent(1, 10..20), sent(2, 20..30), held(2, 20..30)];
         let whole = history(steps);
         let session = whole.session.as_ref().unwrap();
@@ -265,10 +269,14 @@ mod tests {
 
     #[test]
     fn what_was_said_of_other_bytes_no_longer_counts() {
-        let session = Record::Session { token: token("s"), total: None };
+        let session = Record::Session { token: token("s"), total: None, path: RemotePath::root() };
         let rewritten = history([session.clone(), sent(0, 0..10), held(0, 0..10), sent(0, 0..10)]);
         assert!(rewritten.session.unwrap().held.is_empty());
-        let another = history([session, sent(0, 0..10), Record::Session { token: token("t"), total: None }]);
+        let another = history([
+            session,
+            sent(0, 0..10),
+            Record::Session { token: token("t"), total: None, path: RemotePath::root() },
+        ]);
         assert_eq!(another.session.map(|session| (session.token.id, session.sent.len())), Some(("t".into(), 0)));
         assert_eq!(history([held(0, 0..10), Record::Abandoned, Record::Refused]), History::default());
     }

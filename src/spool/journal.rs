@@ -29,6 +29,9 @@ pub struct Journal {
 
 #[derive(Default)]
 struct Log {
+    /// What was appended before [`Journal::begin`] said what had happened until then. Nothing of it has to survive yet:
+    /// there is no entry.
+    early: Option<Vec<Record>>,
     /// Where the next record goes; what is behind was torn.
     end: u64,
     exists: bool,
@@ -37,14 +40,29 @@ struct Log {
 }
 
 impl Journal {
-    /// The journal of an entry that has none yet.
+    /// The journal of an entry that has none yet. [`Journal::begin`] comes next.
     pub(crate) fn new(spool: Arc<Spool>, id: EntryId) -> Self {
-        Journal { spool, id, log: Mutex::default() }
+        let log = Log { early: Some(Vec::new()), ..Log::default() };
+        Journal { spool, id, log: Mutex::new(log) }
+    }
+
+    /// Writes down what had happened when the journal was made, and what was appended since.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn begin(&self, before: Vec<Record>) -> Result<()> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = [before, log.early.clone().unwrap_or_default()].concat();
+        if !records.is_empty() {
+            self.append_to(&mut log, &records, true)?;
+        }
+        log.early = None;
+        Ok(())
     }
 
     /// The journal of an entry that was found, whose log has `end` good bytes.
     pub(super) fn found(spool: Arc<Spool>, id: EntryId, end: Option<u64>) -> Self {
-        let log = Log { end: end.unwrap_or(0), exists: end.is_some(), named: end.is_some() };
+        let log = Log { end: end.unwrap_or(0), exists: end.is_some(), named: end.is_some(), early: None };
         Journal { spool, id, log: Mutex::new(log) }
     }
 
@@ -73,11 +91,19 @@ impl Journal {
     /// # Errors
     /// `SpoolFull`, `Spool`; none of them may be counted on then.
     pub fn append(&self, records: &[Record], synced: bool) -> Result<()> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut log.early {
+            Some(early) => early.extend_from_slice(records),
+            None => self.append_to(&mut log, records, synced)?,
+        }
+        Ok(())
+    }
+
+    fn append_to(&self, log: &mut Log, records: &[Record], synced: bool) -> Result<()> {
         let mut text = String::new();
         for record in records {
             text.push_str(&encode(record)?);
         }
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let (disk, name) = (&self.spool.disk, self.id.log());
         let file = if log.exists { disk.open(&name) } else { disk.create(&name) }.map_err(failed)?;
         log.exists = true;

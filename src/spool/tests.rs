@@ -44,6 +44,7 @@ fn write(spool: &Arc<Spool>, path: &str, bytes: &[u8]) -> Result<Journal> {
     let data = spool.disk().create(&id.data()).map_err(failed)?;
     data.write_all_at(bytes, 0).and_then(|()| data.sync()).map_err(failed)?;
     let journal = Journal::new(spool.clone(), id);
+    journal.begin(Vec::new())?;
     journal.store(&info(path, spool.next_order(), bytes.len() as u64))?;
     Ok(journal)
 }
@@ -101,7 +102,7 @@ fn what_has_no_word_is_swept_away() {
     let spool = spool_on(&disk);
     let id = spool.next_id();
     spool.disk().create(&id.data()).unwrap();
-    Journal::new(spool.clone(), id).append(&[Record::Abandoned], false).unwrap();
+    Journal::new(spool.clone(), id).begin(vec![Record::Abandoned]).unwrap();
     spool.disk().create(&format!("{}.new", id.info())).unwrap();
     let kept = write(&spool, "kept", b"kept").unwrap().id();
     let found = found_on(&disk);
@@ -137,7 +138,9 @@ fn the_way_to_the_service_is_found_again() {
     let token = SessionToken { id: "s".into(), state: serde_json::json!({"key": 1}) };
     let sent = Sent { index: 0, range: 0..2, last: false };
     let receipt = Receipt { index: 0, range: 0..2, state: serde_json::Value::Null };
-    journal.append(&[Record::Session { token: token.clone(), total: Some(4) }], true).unwrap();
+    journal
+        .append(&[Record::Session { token: token.clone(), total: Some(4), path: RemotePath::root() }], true)
+        .unwrap();
     journal.append(&[Record::Sent(sent), Record::Held(receipt)], false).unwrap();
     let entry = found_on(&disk).remove(0);
     let session = entry.history.session.unwrap();
@@ -146,6 +149,22 @@ fn the_way_to_the_service_is_found_again() {
     entry.journal.append(&[asked("a")], true).unwrap();
     let history = found_on(&disk).remove(0).history;
     assert!(history.asked.is_some() && history.session.is_some());
+}
+
+#[test]
+fn what_happens_while_an_entry_is_made_follows_what_had_happened() {
+    let disk = immortal();
+    let spool = spool_on(&disk);
+    let journal = Journal::new(spool.clone(), spool.next_id());
+    spool.disk().create(&journal.id().data()).unwrap();
+    journal.append(&[asked("a")], true).unwrap();
+    assert_eq!(disk.listing(), [journal.id().data()], "there is no entry that it would be about");
+    let token = SessionToken { id: "s".into(), state: serde_json::Value::Null };
+    journal.begin(vec![asked("z"), Record::Session { token, total: None, path: RemotePath::root() }]).unwrap();
+    journal.store(&info("a", 1, 0)).unwrap();
+    let history = found_on(&disk).remove(0).history;
+    assert_eq!(history.asked.unwrap().path.as_str(), "a", "the later word");
+    assert!(history.session.is_some());
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::error::{Error, Kind, Result};
 use crate::file::File;
 use crate::path::RemotePath;
 use crate::service::{Node, NodeKind};
-use crate::upload::Upload;
 
 /// What was asked so lately is the state of the service: programs look a name up right before they make it.
 const JUST_NOW: Duration = Duration::from_millis(100);
@@ -321,9 +320,6 @@ impl Tree {
         let mut replaced = None;
         if let Some(there) = inner.names.get(&key).copied().filter(|there| *there != ino) {
             replaced = inner.entries.get(&there).and_then(|entry| entry.file.clone());
-            if let Some(file) = &replaced {
-                file.uploads().iter().for_each(Upload::discard);
-            }
             inner.detach(there);
         }
         let Some(entry) = inner.entries.get_mut(&ino) else { return (replaced, Vec::new()) };
@@ -388,6 +384,8 @@ async fn settled(file: &File) -> tokio::sync::MutexGuard<'_, ()> {
         file.until_named().await;
         let guard = file.place().hold().await;
         if !file.is_naming() {
+            // What became of earlier generations is known by now, and decides what the service has under the name.
+            file.settle_generations();
             return guard;
         }
     }

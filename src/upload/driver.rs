@@ -45,6 +45,8 @@ pub(super) struct Core {
     pub(super) outgoing: Option<Arc<Outgoing>>,
     /// What the last finish or whole upload was to be; a probe asks about that.
     pub(super) asked: Option<Spec>,
+    /// Where the file stood when the session under way was opened.
+    pub(super) begun_at: RemotePath,
     /// When the service last confirmed a version.
     pub(super) committed: Option<Instant>,
     /// Where it is written down what another process needs to go on, once the file was saved.
@@ -70,6 +72,7 @@ impl Core {
             next_commit: 0,
             outgoing: None,
             asked: None,
+            begun_at: RemotePath::root(),
             committed: None,
             journal: None,
             order: 0,

@@ -27,7 +27,9 @@ impl Upload {
                     let spec = upload.spec(size);
                     let result = upload.uploads.service().begin(&spec, first).await;
                     if let Ok(begun) = &result {
-                        let session = Record::Session { token: begun.token.clone(), total: size };
+                        upload.core().begun_at = spec.path.clone();
+                        let (token, path) = (begun.token.clone(), spec.path);
+                        let session = Record::Session { token, total: size, path };
                         let sent = sent.map(|cut| Record::Sent(cut.into()));
                         let held = begun.receipt.clone().map(Record::Held);
                         upload.note_lightly([Some(session), sent, held].into_iter().flatten().collect()).await;

@@ -15,8 +15,8 @@ use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
 use crate::ranges::Ranges;
-use crate::service::Node;
-use crate::spool::{Fate, Found, History, Info, Journal, Record};
+use crate::service::{NamedAt, Node};
+use crate::spool::{Fate, Found, History, Info, Journal, OpenSession, Record};
 
 /// Whether the bytes of an upload may change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +126,9 @@ impl Upload {
         let info = self.info(fate, modified, synced.local.clone());
         let written = blocking(move || {
             synced.wait()?;
-            if !records.is_empty() {
+            if is_new {
+                journal.begin(records)?;
+            } else if !records.is_empty() {
                 journal.append(&records, true)?;
             }
             journal.store(&info)
@@ -177,7 +179,8 @@ impl Upload {
             return Ok(());
         }
         self.core().order = self.source.cache().spool().next_order();
-        let known = match self.core().seal {
+        let seal = self.core().seal;
+        let known = match seal {
             Seal::Closed => Fate::Closed,
             Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
             Seal::None | Seal::Saving => Fate::Open,
@@ -223,9 +226,14 @@ impl Upload {
     /// The upload of an entry that was found.
     pub fn found(uploads: Arc<Uploads>, place: Arc<Place>, cache: &Arc<Cache>, found: Found) -> Arc<Upload> {
         let Found { journal, info, history } = found;
+        let named_at = uploads.service().capability().named_at;
+        let is_renamed = |session: &OpenSession| named_at == NamedAt::Begin && session.path != info.path;
         let (history, abandoned) = match info.fate {
             // What was sent may be other bytes than what is here.
             Fate::Open => (History::default(), history.session),
+            _ if history.session.as_ref().is_some_and(is_renamed) => {
+                (History { session: None, asked: history.asked }, history.session)
+            }
             _ => (history, None),
         };
         let (failed, changed, seal) = match info.fate {
@@ -238,10 +246,12 @@ impl Upload {
         };
         let file = cache.spill_file(journal.id(), &info.local);
         let source = Source::of_entry(uploads.service().clone(), cache, file, &info.local, info.base);
+        let begun_at = history.session.as_ref().map_or_else(RemotePath::root, |session| session.path.clone());
         let asked = history.asked.clone();
         let left = Left { size: info.size, session: history.session, asked: asked.is_some(), changed, failed };
         let machine = Machine::resume(uploads.service().capability(), left);
         let core = Core {
+            begun_at,
             journal: Some(Arc::new(journal)),
             order: info.order,
             seal,
@@ -286,7 +296,7 @@ impl Upload {
 impl Core {
     /// What another process needs to go on from here.
     fn history(&self) -> History {
-        History { session: self.machine.session(), asked: self.asked.clone() }
+        History { session: self.machine.session(self.begun_at.clone()), asked: self.asked.clone() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The core without FUSE, over a disk and a service that outlive it: one life of a process after another.
 
 mod crash;
+mod faults;
 mod life;
+mod script;
 mod sealed;

@@ -3,6 +3,7 @@
 use super::session::{Session, Stage};
 use super::{Machine, SizePolicy};
 use crate::error::Error;
+use crate::path::RemotePath;
 use crate::service::Capability;
 use crate::spool::{OpenSession, Sent};
 use crate::upload::plan::{self, Cut};
@@ -40,9 +41,9 @@ impl Machine {
         machine
     }
 
-    /// The session under way, as another process could go on with it.
-    pub fn session(&self) -> Option<OpenSession> {
-        self.session.as_ref().filter(|_| !self.doomed).map(Session::left)
+    /// The session under way, as another process could go on with it; it was opened when the file stood at `path`.
+    pub fn session(&self, path: RemotePath) -> Option<OpenSession> {
+        self.session.as_ref().filter(|_| !self.doomed).map(|session| session.left(path))
     }
 
     /// Whether the parts of a session are those that would be sent today: the service, or whoever configures it, may have

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::overlap;
+use crate::path::RemotePath;
 use crate::ranges::Ranges;
 use crate::service::{PartRules, Receipt, SessionToken};
 use crate::spool::{OpenSession, Sent};
@@ -104,8 +105,8 @@ impl Session {
         session
     }
 
-    /// What [`Session::resume`] needs.
-    pub(super) fn left(&self) -> OpenSession {
+    /// What [`Session::resume`] needs. Which name the file had when it was opened, the caller knows.
+    pub(super) fn left(&self, path: RemotePath) -> OpenSession {
         let held = self.held.values().map(|receipt| Sent {
             index: receipt.index,
             range: receipt.range.clone(),
@@ -115,6 +116,7 @@ impl Session {
         OpenSession {
             token: self.token.clone(),
             total: self.total,
+            path,
             sent: held.chain(under_way).map(|sent| (sent.index, sent)).collect(),
             held: self.held.values().map(|receipt| (receipt.index, receipt.clone())).collect(),
         }

@@ -143,10 +143,8 @@ impl Place {
         match &self.keep {
             Keep::Wiki(wiki) => wiki.versions(name).len(),
             Keep::Office(office) => {
-                let state = office.state();
-                let is_it = |file: &&serde_json::Value| file["title"] == name;
-                let files: Vec<_> = state.files.iter().map(|file| serde_json::to_value(file).unwrap()).collect();
-                files.iter().filter(is_it).map(|file| file["version"].as_u64().unwrap_or(1) as usize).sum()
+                let files = office.state().files;
+                files.iter().filter(|file| file.path.ends_with(name)).map(|file| file.versions).sum()
             }
             Keep::Yandex(yandex) => yandex.files().iter().filter(|(file, _)| file.ends_with(name)).count(),
             Keep::Cloud(cloud) => cloud.names().iter().filter(|file| file.ends_with(name)).count(),
