@@ -25,6 +25,7 @@ pub mod operation;
 mod payload;
 mod recent;
 mod rejections;
+mod reread;
 mod signer;
 mod twins;
 pub mod yandex_cloud;
