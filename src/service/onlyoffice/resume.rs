@@ -26,6 +26,7 @@ use super::answers::{FileDto, Id, moment};
 use super::chunks::{Open, Origin, Sent};
 use super::index::Entry;
 use super::names;
+use super::plan::Target;
 use super::settle::held_of;
 use super::upload::doubt;
 use crate::error::{Kind, Result};
@@ -116,22 +117,45 @@ impl Onlyoffice {
         if work.is_some_and(|bytes| self.doubts.may_be_running(&open.id, bytes)) {
             return Ok(Progress::Unknown);
         }
-        self.journals.with(&open.id, |journal| {
-            journal.origin = Origin::Resumed;
-            journal.counted = held;
-            // Had the last chunk been counted, the session would be gone.
-            journal.may_have_more = rest > open.chunk_bytes;
-            journal.numbers.extend(receipts.iter().map(|receipt| receipt.index + 1));
-        });
+        // What has to be made small, should it be given up.
+        let numbers: Vec<u32> = receipts.iter().map(|receipt| receipt.index + 1).collect();
+        self.journals.with(&open.id, |journal| journal.numbers.extend(numbers));
+        if open.plan.target == Target::New && self.is_overtaken(open).await? {
+            // It would become a second file of the name. The next session replaces the one that is there.
+            self.give_up_quietly(open).await;
+            return Ok(Progress::Gone);
+        }
+        let journal = self.journals.get(&open.id).unwrap_or_default();
+        if journal.in_doubt && !open.has_numbers() {
+            // A chunk that may have been counted cannot be sent again.
+            self.give_up_quietly(open).await;
+            return Ok(Progress::Gone);
+        }
+        if journal.origin == Origin::Unknown {
+            self.journals.with(&open.id, |journal| {
+                journal.origin = Origin::Resumed;
+                journal.counted = held;
+                // Had the last chunk been counted, the session would be gone.
+                journal.may_have_more = rest > open.chunk_bytes;
+            });
+        }
         Ok(Progress::Holds(receipts.to_vec()))
+    }
+
+    /// Whether somebody has made a file of the name since the session was opened.
+    async fn is_overtaken(&self, open: &Open) -> Result<bool> {
+        let is_same = |entry: &Entry| entry.kind == NodeKind::File && names::canonical(&entry.name) == open.plan.name;
+        Ok(self.entries_of(OP, &open.plan.folder).await?.iter().any(is_same))
     }
 
     /// Sends the first bytes of the next chunk by themselves, to a portal that may have counted a chunk nobody knows of: they
     /// cannot be the end of the file, whatever it has. What is left of the chunk.
     pub(super) async fn send_sample(&self, open: &Open, chunk: Payload) -> Result<Payload> {
         let range = chunk.range();
-        let would_end = open.total.saturating_sub(SAMPLE_BYTES).is_multiple_of(open.chunk_bytes);
-        let bytes = (SAMPLE_BYTES - u64::from(would_end)).min(chunk.len() / 2);
+        // Even if only the last chunk is missing, they are not all of it.
+        let last = open.total.saturating_sub(1) % open.chunk_bytes + 1;
+        let bytes = if last > 1 { SAMPLE_BYTES.min(last - 1) } else { 2 };
+        let bytes = bytes.min(chunk.len() / 2);
         let end = range.start + bytes;
         match self.send(open, None, &chunk.slice(range.start..end)).await {
             Ok(Sent { is_file: false, chunk: counted }) if counted.bytes_uploaded.is_none_or(|bytes| bytes == end) => {
@@ -163,7 +187,7 @@ impl Onlyoffice {
         Ok(Progress::Gone)
     }
 
-    /// The file under the name of `spec` that has its content, and is not the one that was to be replaced.
+    /// The file under the name of `spec` that has its content. That it may be the one that was to be replaced is no matter.
     async fn look_for_content(&self, spec: &Spec) -> Result<Option<Node>> {
         let (Some(size), Some(sha1)) = (spec.size, spec.sha1) else { return Ok(None) };
         let way = match self.way(OP, &spec.path).await {
@@ -171,16 +195,12 @@ impl Onlyoffice {
             way => way?,
         };
         let title = names::title_of(spec.path.name());
-        let is_old = |entry: &Entry| {
-            let same = |node: &Node| node.id == entry.id.as_str() && node.version == entry.stamp();
-            spec.replaces.as_ref().is_some_and(same)
-        };
         let entries = self.entries_of(OP, &way.folder).await?;
         let is_named = |entry: &Entry| names::canonical(&entry.name) == way.key;
         let is_taken = entries.iter().any(is_named);
         for entry in entries.into_iter().filter(|entry| entry.kind == NodeKind::File && entry.size == size) {
             let is_interim = !is_taken && names::is_interim(&entry.title, &title);
-            if !is_interim && (!is_named(&entry) || is_old(&entry)) {
+            if !is_interim && !is_named(&entry) {
                 continue;
             }
             let Some(file) = self.file_by_id(OP, &entry.id).await? else { continue };

@@ -184,7 +184,8 @@ impl Onlyoffice {
             let changed = match &open.plan.target {
                 Target::New => true,
                 Target::Version(known) => entry.version > known.version,
-                Target::InPlace(known) => entry.stamp() != known.stamp,
+                // Two saves of one second look alike; by their content they do not.
+                Target::InPlace(known) => entry.stamp() != known.stamp || matches!(owner, Owner::Content(_)),
             };
             changed && entry.size == open.total
         };
@@ -251,7 +252,7 @@ impl Onlyoffice {
         };
         let open = read(token)?;
         let held = held_of(receipts);
-        let journal = self.journals.get(&open.id).filter(|journal| journal.origin != Origin::Unknown);
+        let journal = self.journals.get(&open.id).filter(|journal| journal.origin == Origin::Begun);
         let Some(journal) = journal else {
             return self.probe_inherited(spec, &open, receipts).await;
         };
