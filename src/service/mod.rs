@@ -25,6 +25,7 @@ pub mod operation;
 mod payload;
 mod recent;
 mod rejections;
+mod reread;
 mod signer;
 mod twins;
 pub mod yandex_cloud;
@@ -224,6 +225,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// Asks what became of an upload whose last request is in doubt. `session` is `None` when there was none (a lost
     /// answer to `begin` or `put_whole`). `spec.size` and `spec.sha1` are set when everything was sent.
+    ///
+    /// Also asked by a process that takes an upload over from another one, with nothing but what that has written down: the
+    /// spec as it was asked last, and the session. `Finished` then means that the file can only be this one, never that it
+    /// looks like it: an upload that cannot be recognised is `Gone`, and is sent again. Where a service has no checksums,
+    /// and above all where there was no session, the content tells, and is read back for that: whoever has the bytes sets
+    /// `spec.sha1`, whether [`Capability::sha1`] asks for it or not.
     async fn probe(&self, spec: &Spec, session: Option<(&SessionToken, &[Receipt])>) -> Result<Progress>;
 
     /// Gives a session up. Sessions the service has no way to delete are left to its own clean-up.

@@ -1,6 +1,6 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
-//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), also to those that it
-//! outlives (`durable`), what a person types
+//! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a process may
+//! leave to another one (`resumed`), also when it dies (`durable`), what a person types
 //! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
@@ -35,6 +35,7 @@ mod portal_yandex_wiki;
 mod pressure;
 mod promise;
 mod races;
+mod resumed;
 mod support;
 mod tidy;
 mod units;

@@ -197,7 +197,8 @@ impl Office {
         self.tree.change_file(other, &mut self.journal, |file, journal| {
             journal.hold(&source.content);
             let version = file.current().version + 1;
-            file.revisions.push(Revision { version, updated: task.now, ..source });
+            let by = Some(task.user.clone());
+            file.revisions.push(Revision { version, updated: task.now, by, ..source });
         });
         if task.deed == Deed::Move {
             self.tree.remove_file(id, &mut self.journal);

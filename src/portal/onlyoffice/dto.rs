@@ -6,6 +6,7 @@ use super::config::Settings;
 use super::dates;
 use super::errors::human;
 use super::generation::{Family, Version};
+use super::metadata::person;
 use super::session::{LIFE, Session};
 use super::titles;
 use super::tree::{File, Folder, Revision, SECTIONS, TRASH, Tree};
@@ -71,6 +72,9 @@ impl View<'_> {
             "rootFolderType": self.root_kind(section),
             "fileEntryType": 2,
         });
+        if let Some(user) = &revision.by {
+            value["updatedBy"] = json!({"id": person(user), "displayName": user});
+        }
         // DocSpace leaves out a length of 0, as it does with nulls.
         if revision.bytes > 0 || self.version.is_community() {
             value["pureContentLength"] = json!(revision.bytes);
@@ -95,6 +99,7 @@ impl View<'_> {
                 bytes: u64::try_from(session.total).unwrap_or(0),
                 content: Default::default(),
                 updated: session.created,
+                by: session.user.clone(),
             }],
         };
         self.file(tree, &file)
@@ -201,7 +206,7 @@ mod tests {
 
     fn file(bytes: u64) -> (Tree, File) {
         let mut tree = Tree::new(NOW);
-        let revisions = vec![Revision { version: 3, bytes, content: Default::default(), updated: NOW }];
+        let revisions = vec![Revision { version: 3, bytes, content: Default::default(), updated: NOW, by: None }];
         let (title, id) = ("a.Bin".into(), tree.next_id(&mut Journal::default()));
         (tree, File { id, folder: MY, title, created: NOW, locked_by: None, encrypted: false, revisions })
     }

@@ -171,7 +171,7 @@ mod tests {
         tree.make_folder(MY, "Y", NOW, &mut journal);
         for (folder, title, bytes) in [(MY, "b.txt", 1), (MY, "A.bin", 3), (MY, "c.bin", 2), (inner, "deep.bin", 9)] {
             let id = tree.next_id(&mut journal);
-            let revisions = vec![Revision { version: 1, bytes, content: Default::default(), updated: NOW }];
+            let revisions = vec![Revision { version: 1, bytes, content: Default::default(), updated: NOW, by: None }];
             let file = File {
                 id,
                 folder,

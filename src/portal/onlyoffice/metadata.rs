@@ -241,7 +241,12 @@ impl Office {
             if let Some(restored) = restored {
                 journal.hold(&restored.content);
                 let version = file.current().version + 1;
-                file.revisions.push(Revision { version, updated: now, ..restored });
+                file.revisions.push(Revision {
+                    version,
+                    updated: now,
+                    by: asked.who.name().map(str::to_owned),
+                    ..restored
+                });
             }
         });
         self.renamed(asked, id)
@@ -262,7 +267,8 @@ impl Office {
         let now = dates::to_seconds(asked.now);
         self.journal.hold(&source.content);
         let id = self.tree.next_id(&mut self.journal);
-        let revisions = vec![Revision { version: 1, updated: now, ..source }];
+        let by = asked.who.name().map(str::to_owned);
+        let revisions = vec![Revision { version: 1, updated: now, by, ..source }];
         let file = File { id, folder, title, created: now, locked_by: None, encrypted: false, revisions };
         self.tree.add_file(file, &mut self.journal);
         self.renamed(asked, id)
@@ -301,13 +307,17 @@ fn given_title(fields: &Fields) -> Result<String, Failure> {
 
 /// The user.
 fn me(user: &str) -> Value {
-    // Whatever identifies them: real portals have a GUID that clients do not look into.
-    let number: u64 = user.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     json!({
-        "id": format!("00000000-0000-0000-{:04x}-{:012x}", number >> 48, number & 0xffff_ffff_ffff),
+        "id": person(user),
         "userName": user.split('@').next(),
         "displayName": user,
         "email": user,
         "isAdmin": false,
     })
+}
+
+/// The id of a user. Whatever identifies them: real portals have a GUID that clients do not look into.
+pub(super) fn person(user: &str) -> String {
+    let number: u64 = user.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    format!("00000000-0000-0000-{:04x}-{:012x}", number >> 48, number & 0xffff_ffff_ffff)
 }

@@ -59,6 +59,8 @@ pub(super) struct Revision {
     pub(super) bytes: u64,
     pub(super) content: Content,
     pub(super) updated: OffsetDateTime,
+    /// Who made it: the user's name. Nobody where a stranger may upload.
+    pub(super) by: Option<String>,
 }
 
 /// A file.
@@ -280,7 +282,7 @@ mod tests {
         let id = tree.next_id(journal);
         let content = Content(vec![Segment { blob: id, bytes: 3 }]);
         journal.hold(&content);
-        let revisions = vec![Revision { version: 1, bytes: 3, content, updated: NOW }];
+        let revisions = vec![Revision { version: 1, bytes: 3, content, updated: NOW, by: None }];
         let file = File { id, folder, title: title.into(), created: NOW, locked_by: None, encrypted: false, revisions };
         tree.add_file(file, journal);
         id

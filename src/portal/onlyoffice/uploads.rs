@@ -360,9 +360,11 @@ impl Server {
         };
         match received {
             Ok(Some(segment)) => Ok(segment),
-            // Whatever is wrong with the form, it has no file.
+            // Whatever is wrong with the form, it has no file. Whoever sends no form at all asks whether the session is there.
             Ok(None) | Err(_) => {
-                self.violation(asked, "a request without the file that it should have");
+                if !content_type.is_empty() {
+                    self.violation(asked, "a request without the file that it should have");
+                }
                 Err(nothing)
             }
         }

@@ -136,7 +136,8 @@ impl Office {
         let now = dates::to_seconds(asked.now);
         let id = self.tree.next_id(&mut self.journal);
         let content = Content(vec![segment]);
-        let revisions = vec![Revision { version: 1, bytes: segment.bytes, content, updated: now }];
+        let by = asked.who.name().map(str::to_owned);
+        let revisions = vec![Revision { version: 1, bytes: segment.bytes, content, updated: now, by }];
         let (title, folder) = (titles::saved(&title), place.folder);
         let file = File { id, folder, title, created: now, locked_by: None, encrypted: false, revisions };
         self.tree.add_file(file, &mut self.journal);
@@ -158,12 +159,12 @@ impl Office {
     }
 
     fn add_revision(&mut self, id: u64, segment: Segment, asked: &Asked) {
-        let now = dates::to_seconds(asked.now);
+        let (now, by) = (dates::to_seconds(asked.now), asked.who.name().map(str::to_owned));
         self.tree.change_file(id, &mut self.journal, |file, _| {
             let version = file.current().version + 1;
             let content = Content(vec![segment]);
             file.title = titles::saved(&file.title);
-            file.revisions.push(Revision { version, bytes: segment.bytes, content, updated: now });
+            file.revisions.push(Revision { version, bytes: segment.bytes, content, updated: now, by });
         });
     }
 

@@ -8,6 +8,11 @@
 //! A direct upload in doubt is treated alike, but only while this process remembers the doubt. Sending it again while the
 //! first one still runs would not harm the file: the second is refused as an exact duplicate, unless the two meet within
 //! the same second. After a restart that second is over.
+//!
+//! **Another process** finds out all the same: keys belong to the account, the stash tells how far each has come, and every
+//! content has its SHA-1, in the stash and under its name. Without a SHA-1 nothing is recognised; what is sent again then is
+//! refused as an exact duplicate, and makes no second version. What is lost with the process is when a doubt began, so that
+//! the time in which the server may be at work is waited once more, and which limits and chunk boundaries were refused.
 
 use std::time::Duration;
 

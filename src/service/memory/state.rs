@@ -161,8 +161,11 @@ impl State {
         if let Some(session) = number.and_then(|number| self.sessions.get(&number)) {
             return Progress::Holds(session.holds());
         }
-        if let Some(Ended::Finished(node)) = number.and_then(|number| self.ended.get(&number)) {
-            return Progress::Finished(node.clone());
+        match number.and_then(|number| self.ended.get(&number)) {
+            Some(Ended::Finished(node)) => return Progress::Finished(node.clone()),
+            // Whatever stands under its name now.
+            Some(Ended::Aborted | Ended::Expired) => return Progress::Gone,
+            None => {}
         }
         match self.tree.node(&spec.path) {
             Ok(node) if is_what_was_sent(spec, &node) => Progress::Finished(node),
@@ -171,12 +174,12 @@ impl State {
     }
 }
 
-/// Whether `node` can only be the result of the upload `spec`: it is not what stood there before, and it has the size
-/// and, where known, the SHA-1.
+/// Whether `node` can only be the result of the upload `spec`: it is not what stood there before, and it has the size and
+/// the SHA-1. As many bytes may be somebody else's, so without a SHA-1 nothing is believed.
 fn is_what_was_sent(spec: &Spec, node: &Node) -> bool {
     let old = spec.replaces.as_ref().is_some_and(|replaced| replaced.version == node.version);
     let same = |expected: Sha1Digest| node.sha1 == Some(expected);
-    !old && spec.size == Some(node.size) && spec.sha1.is_none_or(same)
+    !old && spec.size == Some(node.size) && spec.sha1.is_some_and(same)
 }
 
 pub(super) fn exact_size(spec: &Spec) -> Result<u64, Refusal> {

@@ -75,6 +75,14 @@ pub(super) struct FileDto {
     pub(super) security: Option<Security>,
     pub(super) root_folder_type: Option<i64>,
     pub(super) web_url: Option<String>,
+    /// Who made the version.
+    pub(super) updated_by: Option<PersonDto>,
+}
+
+/// Somebody who has an account.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PersonDto {
+    pub(super) id: Option<Id>,
 }
 
 /// A folder.
@@ -131,6 +139,8 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserial
 pub(super) struct SessionDto {
     pub(super) id: String,
     pub(super) location: Option<String>,
+    /// When it was opened, by the portal's clock.
+    pub(super) created: Option<String>,
 }
 
 /// What a chunk, or the end of a session, brings.
@@ -173,6 +183,7 @@ pub(super) struct TokenDto {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SelfDto {
+    pub(super) id: Option<Id>,
     pub(super) display_name: String,
     pub(super) email: String,
 }

@@ -38,11 +38,15 @@ const PATIENCE_PER_MIB: Duration = Duration::from_millis(60);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Open {
     pub(super) id: String,
-    /// Path and query of the handler, where the generation uses it.
+    /// Path and query of the handler; empty where it is not told, and the generation sends nothing there.
     handler: String,
     form: Form,
     /// The size that was declared, in bytes.
     pub(super) total: u64,
+    /// The most bytes of a chunk.
+    pub(super) chunk_bytes: u64,
+    /// When it was opened, as the portal wrote it.
+    pub(super) created: Option<String>,
     pub(super) plan: Plan,
 }
 
@@ -69,9 +73,24 @@ pub(super) struct Sent {
     pub(super) chunk: ChunkDto,
 }
 
+/// Whose a session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nobody has asked about it in this process.
+    #[default]
+    Unknown,
+    /// Opened by this process, which knows all that was sent.
+    Begun,
+    /// Opened by another process, and found to be there.
+    Resumed,
+}
+
 /// Which chunks of a session have been sent, as far as this process knows, and whether the fate of one is unknown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Journal {
+    pub(super) origin: Origin,
+    /// Whether the portal may have counted more than [`Journal::counted`]: the next chunk tells.
+    pub(super) may_have_more: bool,
     pub(super) numbers: BTreeSet<u32>,
     /// Bytes that the portal has counted, where it counts them.
     pub(super) counted: u64,
@@ -92,6 +111,11 @@ impl Journals {
 
     pub(super) fn get(&self, session: &str) -> Option<Journal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session).cloned()
+    }
+
+    /// Whether this process has opened the session.
+    pub(super) fn is_begun_here(&self, session: &str) -> bool {
+        self.get(session).is_some_and(|journal| journal.origin == Origin::Begun)
     }
 
     pub(super) fn close(&self, session: &str) -> Option<Journal> {
@@ -124,12 +148,16 @@ impl Onlyoffice {
             Ok(session) => session,
             Err(trouble) => return Err(self.not_opened(&plan, trouble, total).await),
         };
-        let handler = match (form, &session.location) {
-            (Form::Rest, _) => String::new(),
-            (_, Some(location)) => self.sessions.api().home(OP, location)?[url::Position::BeforePath..].to_owned(),
-            (_, None) => return Err(Error::new(Kind::Protocol, OP, "the portal does not say where the file goes")),
+        let nowhere = || Error::new(Kind::Protocol, OP, "the portal does not say where the file goes");
+        let location = session.location.as_deref().ok_or_else(nowhere);
+        let handler = match location.and_then(|location| self.sessions.api().home(OP, location)) {
+            Ok(home) => home[url::Position::BeforePath..].to_owned(),
+            // Only asked whether the session is there.
+            Err(_) if form == Form::Rest => String::new(),
+            Err(error) => return Err(error),
         };
-        Ok(Open { id: session.id, handler, form, total, plan })
+        let chunk_bytes = self.site().chunk_bytes;
+        Ok(Open { id: session.id, handler, form, total, chunk_bytes, created: session.created, plan })
     }
 
     /// The portal says the same of files that are too large for it and of files that are too large for the space that is
@@ -162,6 +190,25 @@ impl Onlyoffice {
         self.journals.close(&open.id);
         // Whatever a portal says to the end of a session that is not there, it says no.
         matches!(given_up, Err(Trouble::Refused(refusal)) if refusal.meaning() != Some(Meaning::NotEmpty))
+    }
+
+    /// Whether the portal has a session, or had a moment ago. Asked by a chunk without a file, which every generation refuses
+    /// in words that are never translated, but only after it has looked for the session. Nothing is changed by that.
+    pub(super) async fn is_there(&self, open: &Open) -> Result<bool> {
+        if open.handler.is_empty() {
+            // Not told where to ask: whoever sends a chunk learns it.
+            return Ok(true);
+        }
+        let asked = self
+            .sessions
+            .call::<Value>(|api| api.call_to(OP, Method::Post, api.at(&open.handler)).secret_address().repeatable());
+        match asked.await {
+            Err(Trouble::Refused(refusal)) if refusal.meaning() == Some(Meaning::NoPart) => Ok(true),
+            // CommunityServer says it in the user's language.
+            Err(Trouble::Refused(refusal)) if refusal.status == 200 || is_gone(&refusal) => Ok(false),
+            Err(trouble) => Err(trouble.into_error(OP)),
+            Ok(_) => Err(Error::new(Kind::Protocol, OP, "the portal takes a chunk without bytes")),
+        }
     }
 
     /// Sends a chunk, with its number (from 1) where chunks have one.

@@ -34,6 +34,8 @@ pub(super) enum Meaning {
     PartInUse,
     /// The parts stay where they are when a session is given up.
     NotEmpty,
+    /// The session is there, and the request has no part for it.
+    NoPart,
     /// A kind of refusal.
     Kind(Kind),
 }
@@ -45,7 +47,7 @@ const FIXED: [(&str, Meaning); 6] = [
     ("session with specified upload id already expired", Meaning::SignedOutOrGone),
     ("being used by another process", Meaning::PartInUse),
     ("Directory not empty", Meaning::NotEmpty),
-    ("HttpRequest.Files is empty", Meaning::Kind(Kind::Protocol)),
+    ("HttpRequest.Files is empty", Meaning::NoPart),
 ];
 
 /// English, where the portal or its user is.
@@ -102,6 +104,7 @@ impl Refusal {
         match (self.status, self.meaning()) {
             (429, _) => (Kind::Throttled, again),
             (_, Some(Meaning::PartInUse)) => (Kind::Busy, again),
+            (_, Some(Meaning::NoPart)) => (Kind::Protocol, Retry::Never),
             (_, Some(Meaning::SessionGone | Meaning::SignedOutOrGone)) => (Kind::NotFound, Retry::Never),
             (_, Some(Meaning::Incomplete)) => (Kind::NotFound, Retry::Never),
             (402, _) if self.message.is_empty() => (Kind::Denied, Retry::Never),
@@ -170,6 +173,7 @@ mod tests {
             (200, "User space quota exceeded (2 GB)", Kind::Quota),
             (200, "Die Datei wurde nicht gefunden", Kind::Server),
             (200, "uploadSize != bytesTotal", Kind::NotFound),
+            (200, "HttpRequest.Files is empty", Kind::Protocol),
             (500, "Object reference not set to an instance of an object.", Kind::NotFound),
             (302, "", Kind::Protocol),
         ] {

@@ -8,7 +8,8 @@
 //! `session.rs` keeps us signed in, `generation.rs` and `site.rs` say what kind of portal it is, `names.rs` what it makes
 //! of names. `folders.rs` goes from paths to ids, `index.rs` remembers listings; `entries.rs`, `moves.rs` and
 //! `operations.rs` look, make, move and throw away. `plan.rs` decides where an upload goes, `chunks.rs` is a session on the
-//! wire, `upload.rs` the roads, `settle.rs` whether it arrived. `read.rs` reads, `check.rs` is the report for people.
+//! wire, `upload.rs` the roads, `settle.rs` whether it arrived, `resume.rs` what another process has left. `read.rs` reads,
+//! `check.rs` is the report for people.
 //!
 //! **What a portal cannot do.** No checksums, no times of files, no rename that changes an extension, no replacing by rename,
 //! and before DocSpace 3.6 no empty files. What is removed goes to the portal's trash.
@@ -27,6 +28,7 @@ mod names;
 mod operations;
 mod plan;
 mod read;
+mod resume;
 mod session;
 mod settle;
 mod site;

@@ -18,6 +18,8 @@ const TITLE_UNITS_MAX: usize = 170;
 const GIVEN_UNITS_MAX: usize = 165;
 /// Characters that a portal replaces, beside everything outside of the first plane of Unicode.
 const REPLACED: &str = "\t*+:\"<>?|\\/";
+/// What the id of a title begins with that a file has only on its way to another one.
+const INTERIM: &str = "upload-";
 /// The operation, in errors.
 const OP: &str = "name";
 
@@ -82,6 +84,17 @@ pub(super) fn is_numbered(title: &str, wanted: &str) -> bool {
 /// A name that can be shown for an entry that is not the first of its title, or whose title is no file name.
 pub(super) fn with_id(title: &str, id: &str) -> String {
     twins::with_id(shown(title), id)
+}
+
+/// A title that nothing has, for a file on its way to `title`.
+pub(super) fn interim(title: &str) -> String {
+    with_id(title, &format!("{INTERIM}{:08x}", fastrand::u32(..)))
+}
+
+/// Whether `found` is a title of [`interim`] on the way to `title`.
+pub(super) fn is_interim(found: &str, title: &str) -> bool {
+    let id = twins::id_in(found).filter(|id| id.starts_with(INTERIM));
+    id.is_some_and(|id| fold(found) == fold(&with_id(title, id)))
 }
 
 /// Whether a title can be shown as it is.
@@ -201,6 +214,16 @@ mod tests {
     fn a_twin_has_a_name_of_its_own() {
         assert_eq!(with_id("report.pdf", "77"), "report (id 77).pdf");
         assert_eq!(with_id("README.", "77"), "README (id 77)");
+    }
+
+    #[test]
+    fn an_interim_title_leads_to_the_one_it_is_for() {
+        for title in ["report.pdf", "README.", "a (id 5).txt", "Élan.TXT"] {
+            let interim = interim(title);
+            assert!(is_interim(&interim, title), "{interim}");
+            assert!(!is_interim(&interim, "other.pdf") && !is_interim(title, title), "{interim}");
+        }
+        assert!(!is_interim("report (id 77).pdf", "report.pdf"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Onlyoffice {
             let sent_title = match alike.is_empty() || self.site().version.generation().has_numbers() {
                 true => title.clone(),
                 // Older portals replace what they take for the same title, where the user has set that.
-                false => names::with_id(&title, &format!("upload-{:08x}", fastrand::u32(..))),
+                false => names::interim(&title),
             };
             let there = self.there(&way, &title, None);
             return Ok(Plan { folder: way.folder, title, sent_title, name: way.key, target: Target::New, there });

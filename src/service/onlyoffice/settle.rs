@@ -12,10 +12,11 @@ use serde_json::json;
 
 use super::Onlyoffice;
 use super::answers::{FileDto, Id};
-use super::chunks::Open;
+use super::chunks::{Open, Origin};
 use super::index::Entry;
 use super::names;
 use super::plan::Target;
+use super::resume::Owner;
 use super::upload::{doubt, read};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::http::Method;
@@ -178,24 +179,25 @@ impl Onlyoffice {
     /// # Errors
     /// `Busy` when the portal made a second file of it.
     pub(super) async fn look(&self, spec: &Spec, open: &Open) -> Result<Option<Node>> {
+        let owner = self.owner_of(spec, open).await?;
         let is_done = |entry: &Entry| {
             let changed = match &open.plan.target {
                 Target::New => true,
                 Target::Version(known) => entry.version > known.version,
-                Target::InPlace(known) => entry.stamp() != known.stamp,
+                // Two saves of one second look alike; by their content they do not.
+                Target::InPlace(known) => entry.stamp() != known.stamp || matches!(owner, Owner::Content(_)),
             };
             changed && entry.size == open.total
         };
-        let file = match open.plan.target.known() {
+        let replaced = match open.plan.target.known() {
             Some(known) => self.file_by_id(OP, &known.id).await?.filter(|file| is_done(&Entry::of_file(file.clone()))),
             None => None,
         };
-        let file = match file {
-            Some(file) => file,
-            None if matches!(open.plan.target, Target::InPlace(_)) => return Ok(None),
-            None => {
-                let Some(made) = self.made_by(open).await?.into_iter().next() else { return Ok(None) };
-                let Some(file) = self.file_by_id(OP, &made.id).await? else { return Ok(None) };
+        let file = match replaced {
+            Some(file) if self.is_of(&owner, spec, &file).await? => file,
+            _ if matches!(open.plan.target, Target::InPlace(_)) => return Ok(None),
+            _ => {
+                let Some(file) = self.first_made(spec, open, &owner).await? else { return Ok(None) };
                 if open.plan.target != Target::New {
                     return Err(self.twin(open, &file).await);
                 }
@@ -208,6 +210,18 @@ impl Onlyoffice {
         let entry = self.settle_name(open, file).await?;
         self.note_accepted(open, &entry, &doubt(spec));
         Ok(Some(entry.node()))
+    }
+
+    /// The oldest file that the session can only have made, if there is one.
+    async fn first_made(&self, spec: &Spec, open: &Open, owner: &Owner) -> Result<Option<FileDto>> {
+        for made in self.made_by(open).await? {
+            if let Some(file) = self.file_by_id(OP, &made.id).await?
+                && self.is_of(owner, spec, &file).await?
+            {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     /// Files that the session may have made: of its size, under its title or that title with a number, not there before,
@@ -237,12 +251,13 @@ impl Onlyoffice {
             return self.probe_whole(spec).await;
         };
         let open = read(token)?;
-        let held: u64 = receipts.iter().map(|receipt| receipt.range.end - receipt.range.start).sum();
-        // Another process may have sent anything.
-        let journal = self.journals.get(&open.id);
-        let in_doubt = journal.as_ref().is_none_or(|journal| journal.in_doubt);
-        let all_sent = held >= open.total || journal.as_ref().is_none_or(|journal| journal.ended);
-        if open.has_numbers() && held < open.total || !open.has_numbers() && !in_doubt && held < open.total {
+        let held = held_of(receipts);
+        let journal = self.journals.get(&open.id).filter(|journal| journal.origin == Origin::Begun);
+        let Some(journal) = journal else {
+            return self.probe_inherited(spec, &open, receipts).await;
+        };
+        let all_sent = held >= open.total || journal.ended;
+        if held < open.total && (open.has_numbers() || !journal.in_doubt) {
             // Numbered chunks are sent again, whatever became of them; a session that is gone says so then.
             return Ok(Progress::Holds(receipts.to_vec()));
         }
@@ -263,13 +278,19 @@ impl Onlyoffice {
     }
 
     async fn probe_whole(&self, spec: &Spec) -> Result<Progress> {
-        let Some(open) = self.wholes.get(&doubt(spec)) else { return Ok(Progress::Gone) };
+        let known = self.wholes.get(&doubt(spec)).filter(|open| spec.size.is_none_or(|size| size == open.total));
+        let Some(open) = known else { return self.probe_forgotten(spec).await };
         match self.look(spec, &open).await? {
             Some(node) => Ok(Progress::Finished(node)),
             None if self.doubts.is_fresh(&doubt(spec), open.total) => Ok(Progress::Unknown),
             None => Ok(Progress::Gone),
         }
     }
+}
+
+/// How many bytes these are the portal's word for.
+pub(super) fn held_of(receipts: &[Receipt]) -> u64 {
+    receipts.iter().map(|receipt| receipt.range.end - receipt.range.start).sum()
 }
 
 /// The file may be there: whoever hears this asks again before anything is sent.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Onlyoffice;
 use super::answers::Id;
 use super::api::Trouble;
-use super::chunks::{Open, Sent};
+use super::chunks::{Open, Origin, Sent};
 use super::codes::{Meaning, Refusal};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::service::{Begun, Node, Part, Payload, Receipt, SessionToken, Spec};
@@ -23,7 +23,7 @@ impl Onlyoffice {
         let total = spec.size.ok_or_else(|| Error::new(Kind::Invalid, OP, "a portal must know the size first"))?;
         let plan = self.plan(OP, &spec.path).await?;
         let open = self.open(plan, total).await?;
-        self.journals.with(&open.id, |_| ());
+        self.journals.with(&open.id, |journal| journal.origin = Origin::Begun);
         let state = serde_json::to_value(&open).map_err(|error| Error::new(Kind::Invalid, OP, error.to_string()))?;
         Ok(Begun { token: SessionToken { id: open.id, state }, receipt: None })
     }
@@ -34,19 +34,23 @@ impl Onlyoffice {
         let number = part.index + 1;
         let numbered = open.has_numbers().then_some(number);
         let range = part.payload.range();
-        let (counted, is_first) = self.journals.with(&open.id, |journal| {
+        let (counted, may_have_more, is_first) = self.journals.with(&open.id, |journal| {
             journal.ended |= part.last;
-            (journal.counted, journal.numbers.insert(number))
+            (journal.counted, journal.may_have_more, journal.numbers.insert(number))
         });
-        if !open.has_numbers() && counted != range.start {
-            // It would be counted again, or in the wrong place.
-            return match counted > range.start {
-                true => Ok(Receipt { index: part.index, range, state: json!({}) }),
-                false => Err(Error::new(Kind::NotFound, OP, "how far the session has come is not known any more")),
-            };
-        }
-        let sent = self.send(&open, numbered, &part.payload).await;
-        let sent = match sent {
+        let payload = match counted {
+            _ if open.has_numbers() => part.payload,
+            counted if counted < range.start => {
+                return Err(Error::new(Kind::NotFound, OP, "how far the session has come is not known any more"));
+            }
+            // It would be counted again.
+            counted if counted >= range.end => return Ok(Receipt { index: part.index, range, state: json!({}) }),
+            counted => {
+                let rest = part.payload.slice(counted..range.end);
+                if may_have_more { self.send_sample(&open, rest).await? } else { rest }
+            }
+        };
+        let sent = match self.send(&open, numbered, &payload).await {
             Ok(sent) => sent,
             Err(trouble) => {
                 if is_first && matches!(&trouble, Trouble::Refused(refusal) if refusal.status < 500) {
@@ -75,16 +79,17 @@ impl Onlyoffice {
             (false, false) if counted.is_none_or(|bytes| bytes == range.end) => {
                 Ok(Receipt { index: part.index, range, state: json!({}) })
             }
-            // A chunk was counted twice: what was made of it, or would be, is not the file.
-            (is_file, _) => {
-                if is_file {
-                    self.remove_corrupt(&open, sent.chunk.id).await;
-                } else {
-                    self.give_up_quietly(&open).await;
-                }
-                Err(Error::new(Kind::NotFound, OP, "the portal has counted other bytes than were sent"))
-            }
+            _ => Err(self.counted_otherwise(&open, sent).await),
         }
+    }
+
+    /// A chunk was counted twice: what was made of it, or would be, is not the file.
+    pub(super) async fn counted_otherwise(&self, open: &Open, sent: Sent) -> Error {
+        match sent.is_file {
+            true => self.remove_corrupt(open, sent.chunk.id).await,
+            false => self.give_up_quietly(open).await,
+        }
+        Error::new(Kind::NotFound, OP, "the portal has counted other bytes than were sent")
     }
 
     /// A file came of it before all was sent. One that was there before keeps the wrong content until the next attempt.
@@ -216,7 +221,7 @@ impl Onlyoffice {
     }
 
     /// The error of a chunk. A handler says everything in words: whether the session is gone is then asked by giving it up.
-    async fn judge(&self, open: &Open, trouble: Trouble) -> Error {
+    pub(super) async fn judge(&self, open: &Open, trouble: Trouble) -> Error {
         if let Trouble::Refused(refusal) = &trouble
             && refusal.status == 200
             && refusal.meaning().is_none()

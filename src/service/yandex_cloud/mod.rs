@@ -7,9 +7,9 @@
 //! **Files.** `api.rs` is one call on the wire, `calls.rs` the calls of both dialects, `answers.rs` what comes back,
 //! `codes.rs` the table of refusals, `credential.rs` what a token looks like. `names.rs` makes paths of names, `catalog.rs`
 //! remembers the folder; `entries.rs` and `moves.rs` look, make, rename and remove. `upload.rs` sends, `body.rs` is what is
-//! sent, `labels.rs` what it is marked with, `attempts.rs` what is remembered of it, `settle.rs` whether it arrived.
-//! `links.rs` finds the bytes, `read.rs` reads them, `streams.rs` where there are no ranges. `lifetimes.rs` says how long files live, `refresh.rs` keeps them
-//! alive. `check.rs` is the report for people.
+//! sent, `labels.rs` what it is marked with, `attempts.rs` what is remembered of it, `settle.rs` whether it arrived,
+//! `resume.rs` whether that of another process did. `links.rs` finds the bytes, `read.rs` reads them, `streams.rs` where there
+//! are no ranges. `lifetimes.rs` says how long files live, `refresh.rs` keeps them alive. `check.rs` is the report for people.
 //!
 //! **What the service cannot do.** No directories, no sizes and no checksums in the native dialect (our labels have them), no
 //! finding by name, and no file for ever: each is removed some days after it was made.
@@ -31,6 +31,7 @@ mod moves;
 mod names;
 mod read;
 mod refresh;
+mod resume;
 mod settle;
 mod streams;
 mod upload;

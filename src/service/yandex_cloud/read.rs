@@ -11,7 +11,8 @@ use super::streams::Stream;
 use crate::error::{Error, Kind, Result};
 use crate::http::Rest;
 use crate::path::RemotePath;
-use crate::service::Node;
+use crate::service::reread::Reread;
+use crate::service::{Node, Sha1Digest};
 
 /// The operation, in errors.
 const OP: &str = "read";
@@ -92,6 +93,15 @@ impl Cloud {
             at = end;
         }
         Ok(hasher.finalize().into())
+    }
+
+    /// The SHA-1 of a file of `size` bytes, as the storage gives it.
+    pub(super) async fn sha1_of(&self, id: &str, size: u64) -> Result<Sha1Digest> {
+        let mut reread = Reread::of(size);
+        while let Some(range) = reread.next() {
+            reread.push(&self.read_range(id, size, range).await?);
+        }
+        Ok(reread.digest())
     }
 
     /// The file is gone: another one may stand in its place.

@@ -6,7 +6,7 @@
 //! **Doubt.** A lost answer is settled by looking for the name of the upload among the labels; where there are none, for a
 //! file of this name and size that was not there before, and has the same content. Until then nothing is sent again; how
 //! long one that is not there may still be in the making, says [`super::PACE`]. What an attempt that was given up makes
-//! after all is removed.
+//! after all is removed. What another process has left is in `resume.rs`.
 
 use super::Cloud;
 use super::answers::Stored;
@@ -156,7 +156,8 @@ impl Cloud {
     /// What became of an upload in doubt.
     pub(super) async fn probe_upload(&self, spec: &Spec) -> Result<Progress> {
         let path = spec.path.as_str();
-        let Some(attempt) = self.attempts.last(path) else { return Ok(Progress::Gone) };
+        let last = self.attempts.last(path).filter(|attempt| spec.size.is_none_or(|size| size == attempt.size));
+        let Some(attempt) = last else { return self.probe_forgotten(spec).await };
         let found = match &attempt.made {
             Some(id) => self.by_id(OP, id).await?,
             None => self.look(&attempt).await?,

@@ -6,8 +6,8 @@
 //!
 //! **Files.** `api.rs` is one call on the wire, `answers.rs` what comes back, `codes.rs` the table of refusals. `slugs.rs`
 //! is what names of pages can be, `index.rs` remembers listings, `pages.rs` goes from paths to pages and files, `entries.rs`
-//! makes and removes, `moves.rs` renames. `upload.rs` is the road, `settle.rs` what became of it when an answer was lost.
-//! `read.rs` reads, `check.rs` is the report for people.
+//! makes and removes, `moves.rs` renames. `upload.rs` is the road, `settle.rs` what became of it when an answer was lost,
+//! `resume.rs` when it was another process that did not hear it. `read.rs` reads, `check.rs` is the report for people.
 //!
 //! **What the wiki cannot do.** No exact sizes in listings, no checksums, no rename of a file, no replacing, and nobody
 //! knows whether it takes empty files: the first one is tried.
@@ -21,6 +21,7 @@ mod index;
 mod moves;
 mod pages;
 mod read;
+mod resume;
 mod settle;
 mod slugs;
 mod upload;
@@ -297,8 +298,8 @@ impl Service for YandexWiki {
         self.0.finish_session(spec, token).await
     }
 
-    async fn probe(&self, _spec: &Spec, session: Option<(&SessionToken, &[Receipt])>) -> Result<Progress> {
-        self.0.probe_upload(session).await
+    async fn probe(&self, spec: &Spec, session: Option<(&SessionToken, &[Receipt])>) -> Result<Progress> {
+        self.0.probe_upload(spec, session).await
     }
 
     async fn abort(&self, token: &SessionToken) -> Result<()> {

@@ -1,5 +1,5 @@
 //! What became of an upload whose answer was lost. The session says how far it is; whether it has become a file, the
-//! attachments of the page say. Nothing is attached twice.
+//! attachments of the page say. Nothing is attached twice. What another process has left is in `resume.rs`.
 
 use std::time::Duration;
 
@@ -24,9 +24,12 @@ const WAITS: [Duration; 7] = [
 
 impl Wiki {
     /// What became of an upload in doubt.
-    pub(super) async fn probe_upload(&self, session: Option<(&SessionToken, &[Receipt])>) -> Result<Progress> {
-        // Without a session there is nothing that could become a file.
-        let Some((token, receipts)) = session else { return Ok(Progress::Gone) };
+    pub(super) async fn probe_upload(
+        &self,
+        spec: &Spec,
+        session: Option<(&SessionToken, &[Receipt])>,
+    ) -> Result<Progress> {
+        let Some((token, receipts)) = session else { return self.probe_forgotten(spec).await };
         let open = read(token)?;
         let status = self.session(&open.id).await?.map(|session| session.status());
         if status == Some(Status::Finished) {
@@ -42,7 +45,7 @@ impl Wiki {
         }
         // What another process has asked for may be running from now on.
         let may_be_running = self.doubts.may_be_running(&open.id, open.size);
-        Ok(match (self.look(&open).await?, status) {
+        Ok(match (self.look(spec, &open).await?, status) {
             (Some(node), _) => Progress::Finished(node),
             (None, _) if may_be_running => Progress::Unknown,
             (None, Some(Status::Finished)) => self.end_doubt(&open).await?,
@@ -69,8 +72,8 @@ impl Wiki {
     }
 
     /// The file that `open` has become, if it has. What was attached once more because an answer was lost is removed.
-    pub(super) async fn look(&self, open: &Open) -> Result<Option<Node>> {
-        let mut made = self.made_by(open).await?;
+    pub(super) async fn look(&self, spec: &Spec, open: &Open) -> Result<Option<Node>> {
+        let mut made = self.made_by(spec, open).await?;
         let times = self.asked.get(&open.id).unwrap_or(0);
         // Asked once, one of them is ours, and a reader finds the newest; more than once, the first is, and so are others.
         let kept = match times > 1 && !made.is_empty() {
@@ -87,8 +90,8 @@ impl Wiki {
     }
 
     /// Files that the session may have become, oldest first: of its name, its user and its size, not there before, and of
-    /// no other upload of this mount.
-    async fn made_by(&self, open: &Open) -> Result<Vec<AttachmentDto>> {
+    /// no other upload of this mount. Where another process may have sent it, also of its content, if that is known.
+    async fn made_by(&self, spec: &Spec, open: &Open) -> Result<Vec<AttachmentDto>> {
         let begun = open.created.as_deref().and_then(moment);
         let is_it = |file: &AttachmentDto| {
             let of_another = self.made.get(&file.id).is_some_and(|session| session != open.id);
@@ -99,7 +102,8 @@ impl Wiki {
         };
         let mut made = Vec::new();
         for file in self.ask_files(OP, &open.page).await?.into_iter().filter(is_it) {
-            if self.exact_size(OP, &open.page, &file).await?.is_none_or(|size| size == open.size) {
+            let is_right = self.exact_size(OP, &open.page, &file).await?.is_none_or(|size| size == open.size);
+            if is_right && self.may_be_of(spec, open, &file).await? {
                 made.push(file);
             }
         }
@@ -111,7 +115,7 @@ impl Wiki {
     pub(super) async fn settle(&self, spec: &Spec, token: &SessionToken, mut error: Error) -> Result<Node> {
         for wait in WAITS {
             tokio::time::sleep(wait).await;
-            match self.probe_upload(Some((token, &[]))).await {
+            match self.probe_upload(spec, Some((token, &[]))).await {
                 Ok(Progress::Finished(node)) => return Ok(node),
                 Ok(Progress::Holds(_)) => match self.finish_session(spec, token).await {
                     Err(again) if again.in_doubt() => error = again,

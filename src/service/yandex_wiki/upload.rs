@@ -201,12 +201,12 @@ impl Wiki {
         }
         if !self.end_parts(&open).await? {
             // An earlier attempt has come further than was heard of.
-            return match self.look(&open).await? {
+            return match self.look(spec, &open).await? {
                 Some(node) => Ok(node),
                 None => Err(Error::new(Kind::NotFound, OP, "the session has been used, and there is no file")),
             };
         }
-        self.attach(&open).await
+        self.attach(spec, &open).await
     }
 
     /// Says that all parts were sent, once. Whether the session can be attached now; if not, it is attached already.
@@ -291,9 +291,9 @@ impl Wiki {
     }
 
     /// Makes the session a file of the page.
-    async fn attach(&self, open: &Open) -> Result<Node> {
+    async fn attach(&self, spec: &Spec, open: &Open) -> Result<Node> {
         if self.doubts.is_noted(&open.id)
-            && let Some(node) = self.look(open).await?
+            && let Some(node) = self.look(spec, open).await?
         {
             // It was attached, whatever its session says.
             return Ok(node);
@@ -327,7 +327,7 @@ impl Wiki {
             }
             Some(Status::Finished) => Err(refused.into_error(OP)),
             // An earlier attempt may have been heard, and its session cleaned up.
-            _ => match self.look(open).await? {
+            _ => match self.look(spec, open).await? {
                 Some(node) => Ok(node),
                 None => Err(refused.into_error(OP).kind(Kind::NotFound)),
             },

@@ -34,6 +34,8 @@ struct Seen {
     passed: AtomicU64,
     /// Connections on which a request waits for its answer.
     waiting: AtomicUsize,
+    /// Bytes that clients have sent, headers and all.
+    sent: AtomicU64,
 }
 
 impl Line {
@@ -54,6 +56,11 @@ impl Line {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// How many bytes clients have sent so far, headers and all.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.seen.sent.load(Ordering::SeqCst)
+    }
 }
 
 /// A connection on which a request waits for its answer, or not.
@@ -63,6 +70,12 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// The client has sent so many bytes, and waits.
+    fn sent(&mut self, bytes: usize) {
+        self.seen.sent.fetch_add(bytes as u64, Ordering::SeqCst);
+        self.set(true);
+    }
+
     fn set(&mut self, is_waiting: bool) {
         self.seen.passed.fetch_add(1, Ordering::SeqCst);
         match (self.is_waiting, is_waiting) {
@@ -86,7 +99,7 @@ async fn relay(mut client: TcpStream, (service, storage): (SocketAddr, SocketAdd
     let mut waiting = Waiting { seen, is_waiting: false };
     let mut first = vec![0; 16 << 10];
     let Ok(len @ 1..) = client.read(&mut first).await else { return };
-    waiting.set(true);
+    waiting.sent(len);
     let line = String::from_utf8_lossy(first[..len].split(|byte| *byte == b'\n').next().unwrap_or_default());
     let there = if line.contains(&format!(" http://{storage}/")) { storage } else { service };
     let Ok(mut server) = TcpStream::connect(there).await else { return };
@@ -100,7 +113,7 @@ async fn relay(mut client: TcpStream, (service, storage): (SocketAddr, SocketAdd
         tokio::select! {
             read = client.read(&mut up) => {
                 let Ok(len @ 1..) = read else { return };
-                waiting.set(true);
+                waiting.sent(len);
                 // Whoever answers too early closes, which is seen below.
                 let _ = server.write_all(&up[..len]).await;
             }

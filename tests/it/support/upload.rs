@@ -2,11 +2,14 @@
 //! with the upload machine, so that a mistake there is not repeated here.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use uploadfs::error::Result;
 use uploadfs::path::RemotePath;
-use uploadfs::service::{Node, Part, PartRules, Payload, Receipt, Service, SessionToken, Sha1Digest, SizePolicy, Spec};
+use uploadfs::service::{
+    Node, Part, PartRules, Payload, Progress, Receipt, Service, SessionToken, Sha1Digest, SizePolicy, Spec,
+};
 
 /// `size` bytes of text that differ by `seed`; text, because some services look into files.
 pub(crate) fn text(size: usize, seed: u64) -> Bytes {
@@ -94,7 +97,7 @@ pub(crate) fn cut(bytes: &Bytes, ranges: &[Range<u64>]) -> Vec<Part> {
 }
 
 /// `value` as another process would find it in a journal.
-fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+pub(crate) fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     let text = serde_json::to_string(value).expect("a session is data");
     serde_json::from_str(&text).expect("a session comes back")
 }
@@ -127,6 +130,20 @@ pub(crate) async fn any(service: &dyn Service, path: &RemotePath, bytes: &Bytes)
         whole(service, path, bytes).await
     } else {
         by_session(service, path, bytes).await
+    }
+}
+
+/// What the service says of an upload when nothing of it can be under way any more.
+pub(crate) async fn settled(
+    service: &dyn Service,
+    spec: &Spec,
+    session: Option<(&SessionToken, &[Receipt])>,
+) -> Progress {
+    loop {
+        match service.probe(spec, session).await.unwrap() {
+            Progress::Unknown => tokio::time::sleep(Duration::from_millis(100)).await,
+            progress => return progress,
+        }
     }
 }
 

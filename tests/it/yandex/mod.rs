@@ -30,7 +30,7 @@ use uploadfs::portal::yandex_wiki::{
 use uploadfs::service::yandex_wiki::{Organisation, YandexWiki, YandexWikiConfig};
 use uploadfs::service::{Flow, Node, NodeKind, Progress, Service, SizePolicy, Spec};
 
-use crate::support::upload::{Upload, any, by_session, content, names, text};
+use crate::support::upload::{Upload, any, by_session, content, names, settled, text};
 use crate::support::yandex::{FILE_MAX, PART, WIDTH, Yandex, small};
 
 /// The size of a part, in bytes.

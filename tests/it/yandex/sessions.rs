@@ -152,11 +152,11 @@ async fn what_others_attach_meanwhile_is_not_taken_for_it() {
 async fn nothing_was_sent_so_nothing_is_there() {
     let yandex = Yandex::small();
     let client = yandex.client();
-    assert!(matches!(client.probe(&spec("a.bin", 10), None).await.unwrap(), Progress::Gone));
+    assert!(matches!(settled(&*client, &spec("a.bin", 10), None).await, Progress::Gone));
     put(&client, "a.bin", &text(10, 1)).await;
     yandex.portal.add_fault(Rule::once("create_session", lost(When::After)));
     assert!(Upload::begin(&*client, &path("b.bin"), &text(P, 1)).await.err().unwrap().in_doubt());
-    assert!(matches!(client.probe(&spec("b.bin", P), None).await.unwrap(), Progress::Gone));
+    assert!(matches!(settled(&*client, &spec("b.bin", P), None).await, Progress::Gone));
     // Nobody can find it again; it is the only orphan there may be.
     assert_eq!(yandex.state().sessions.len(), 1);
 }

@@ -295,7 +295,7 @@ impl Office {
                 created: session.created_on.unwrap_or(now),
                 locked_by: None,
                 encrypted: session.encrypted,
-                revisions: vec![Revision { version: 1, bytes, content, updated: now }],
+                revisions: vec![Revision { version: 1, bytes, content, updated: now, by: session.user.clone() }],
             };
             self.tree.add_file(file, &mut self.journal);
             return Ok(id);
@@ -312,7 +312,8 @@ impl Office {
                 version = replaced.version;
             }
             file.title = titles::saved(&file.title);
-            file.revisions.push(Revision { version, bytes, content, updated: now });
+            let by = session.user.clone();
+            file.revisions.push(Revision { version, bytes, content, updated: now, by });
         });
         Ok(file)
     }
