@@ -32,13 +32,13 @@ enum Verdict {
 }
 
 /// A commit that was decided.
-struct Commit {
+pub(super) struct Commit {
     /// How many writes of the file it is about.
-    covers: u64,
-    step: Step,
+    pub(super) covers: u64,
+    pub(super) step: Step,
 }
 
-enum Step {
+pub(super) enum Step {
     /// There is nothing to send.
     Done(Result<()>),
     /// The service is asked.
@@ -144,7 +144,7 @@ impl File {
         Some(Commit { covers, step })
     }
 
-    async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
+    pub(super) async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
         let Commit { covers, step } = commit;
         let result = match step {
             Step::Done(result) => result,
