@@ -5,7 +5,7 @@
 //! what it would do without asking.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A thread group (a process), as the pid of its leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +98,20 @@ pub fn fuse_is_mounted_on(dir: &Path) -> bool {
     let top = mountinfo.lines().rev().find(|line| mounted_on(line, dir).is_some());
     let kind = top.and_then(|line| line.split_once(" - ")?.1.split(' ').next());
     kind.is_some_and(|kind| kind.starts_with("fuse"))
+}
+
+/// The mount points of the file systems of this kind that this process sees.
+pub fn mounts_of_kind(kind: &str) -> Vec<PathBuf> {
+    points_of(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), kind)
+}
+
+fn points_of(mountinfo: &str, kind: &str) -> Vec<PathBuf> {
+    let point = |line: &str| {
+        let (mount, about) = line.split_once(" - ")?;
+        (about.split(' ').next() == Some(kind)).then_some(())?;
+        mount.split(' ').nth(4).map(|point| unescape(point).into())
+    };
+    mountinfo.lines().filter_map(point).collect()
 }
 
 /// `/proc/<pid>/mountinfo`: mount id, parent id, major:minor, root, mount point, ... The last mount on a point wins.
@@ -195,6 +209,8 @@ mod tests {
         assert_eq!(device, Device { major: 0, minor: 55 });
         assert_eq!(mounts_of(table, device), [90, 91]);
         assert_eq!(mounted_on(table, Path::new("/mnt")), None);
+        assert_eq!(points_of(table, "fuse.uploadfs"), [Path::new("/mnt/my wiki"), Path::new("/srv")]);
+        assert_eq!(points_of(table, "fuse"), [Path::new(""); 0]);
         assert_eq!(unescape("a\\b\\04"), "a\\b\\04");
     }
 
