@@ -17,8 +17,11 @@ use crate::error::printable;
 use crate::file::process::mounts_of_kind;
 use crate::fs::status::{FileStatus, Status, VERSION};
 
-/// What the kernel calls our mounts.
+/// What the kernel calls the mounts of an ordinary user.
 const KIND: &str = "fuse.uploadfs";
+
+/// What it calls those of root, and others.
+const ANY_KIND: &str = "fuse";
 
 /// Where a mount tells its status.
 const STATUS: &str = ".uploadfs/status";
@@ -54,9 +57,14 @@ impl Mounted {
         }
     }
 
-    /// The mount points of all mounts on this machine.
+    /// The mount points of all mounts on this machine, also of those that do not answer, as far as they are known to be
+    /// ours.
     pub(super) fn points() -> Vec<PathBuf> {
-        mounts_of_kind(KIND)
+        let mut points = mounts_of_kind(KIND);
+        points.extend(mounts_of_kind(ANY_KIND).into_iter().filter(|point| is_ours(point).unwrap_or(false)));
+        points.sort();
+        points.dedup();
+        points
     }
 
     /// Where it is mounted.
@@ -152,6 +160,12 @@ fn attribute(path: &Path, name: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&value[..len]).into_owned())
 }
 
+/// An errno as programs say it.
+pub(super) fn words(errno: Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
 /// A path as a line of text holds it.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
@@ -174,7 +188,7 @@ fn cannot_be_asked(path: &Path, error: &io::Error) -> Refusal {
                 libc::EACCES => "ask as the user who has mounted it",
                 _ => "name a file in a mount, or a mount point",
             };
-            refusal(format!("{shown}: {}", Errno::from_raw(code).desc()), instead)
+            refusal(format!("{shown}: {}", words(Errno::from_raw(code))), instead)
         }
         None => refusal(format!("{shown}: {error}"), "name a file in a mount, or a mount point"),
     }
@@ -213,6 +227,7 @@ mod tests {
         assert!(said("{\"version\":2}").contains("another version"));
         assert!(said("{}").contains("version none"));
         assert!(said("text").contains("no JSON"));
+        assert_eq!(words(Errno::EDQUOT), "Disk quota exceeded");
         assert!(said("{\"version\":1}").contains("remote"), "{}", said("{\"version\":1}"));
     }
 }

@@ -68,8 +68,8 @@ pub(super) fn why_not(path: &Path, errno: Errno) -> String {
         // The mount says so of a file that is open for writing; a service, of one that it works on.
         Errno::EBUSY => "busy: a program has it open for writing, or the service is at work on it".to_owned(),
         _ => match mounted::reason_of(path).filter(|_| parked) {
-            Some(reason) => format!("still parked: {}: {}", errno.desc(), crate::error::printable(&reason)),
-            None => errno.desc().to_owned(),
+            Some(reason) => format!("still parked: {}: {}", mounted::words(errno), crate::error::printable(&reason)),
+            None => mounted::words(errno),
         },
     }
 }

@@ -100,7 +100,7 @@ pub fn fuse_is_mounted_on(dir: &Path) -> bool {
     kind.is_some_and(|kind| kind.starts_with("fuse"))
 }
 
-/// The mount points of the file systems of this kind that this process sees.
+/// The mount points of the file systems of this kind that this process sees, whole ones only.
 pub fn mounts_of_kind(kind: &str) -> Vec<PathBuf> {
     points_of(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), kind)
 }
@@ -109,7 +109,9 @@ fn points_of(mountinfo: &str, kind: &str) -> Vec<PathBuf> {
     let point = |line: &str| {
         let (mount, about) = line.split_once(" - ")?;
         (about.split(' ').next() == Some(kind)).then_some(())?;
-        mount.split(' ').nth(4).map(|point| unescape(point).into())
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        (root == "/").then(|| unescape(point).into())
     };
     mountinfo.lines().filter_map(point).collect()
 }
@@ -204,7 +206,8 @@ mod tests {
     fn mount_tables_are_read() {
         let table = "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
                      90 22 0:55 / /mnt/my\\040wiki rw - fuse.uploadfs wiki rw\n\
-                     91 22 0:55 / /srv rw - fuse.uploadfs wiki rw\n";
+                     91 22 0:55 / /srv rw - fuse.uploadfs wiki rw\n\
+                     92 22 0:56 /sub /opt rw - fuse other rw\n";
         let device = mounted_on(table, Path::new("/mnt/my wiki")).unwrap();
         assert_eq!(device, Device { major: 0, minor: 55 });
         assert_eq!(mounts_of(table, device), [90, 91]);
