@@ -31,7 +31,8 @@ const STATE: &str = "user.uploadfs.state";
 const ERROR: &str = "user.uploadfs.error";
 const COMMAND: &str = "user.uploadfs.command";
 
-/// Longest value of an attribute that is looked at, in bytes: an error is one line of at most 400 characters, and advice.
+/// Longest value of an attribute that is looked at, in bytes: an error is one line of at most 400 characters, with its
+/// advice.
 const VALUE_BYTES_MAX: usize = 8192;
 
 /// A live mount.

@@ -35,8 +35,8 @@ impl File {
         error.filter(|_| self.upload.is_dirty())
     }
 
-    /// Sends a parked file as it is, complete or not; the service has it when this returns `Ok`. It has nothing to do for
-    /// a file that the service has.
+    /// Sends a parked file as it is, complete or not; the service has it when this returns `Ok`. It has nothing to do
+    /// for a file that the service has.
     ///
     /// # Errors
     /// Why the service does not have it: the file is parked again. `Busy` while a program has it open for writing,

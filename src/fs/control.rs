@@ -2,8 +2,8 @@
 //! listed, with the file `status` in it, and commands that are written into the attribute `user.uploadfs.command` of a
 //! file.
 //!
-//! **Contract.** The text of `status` is made when it is opened, from memory alone; whoever reads it gets one consistent
-//! text, and no request leaves for it. Nothing in the directory can be changed, and nothing else can get its name: a
+//! **Contract.** The text of `status` is made when it is opened, from memory alone; whoever reads it gets one
+//! consistent text, and no request leaves for it. Nothing in the directory can be changed, and nothing else can get its name: a
 //! service that has an entry of this name in its root does not show it here.
 //!
 //! **Permissions.** Whoever may use the mount may read `status`. A command needs write permission on its file; the

@@ -1,6 +1,6 @@
 //! What a mount says about itself in `.uploadfs/status`: which of its files the service does not have as they are, and
-//! whether the service can be reached. Data and arithmetic only; who gathers the facts is in `control.rs`, who reads the
-//! text on the command line.
+//! whether the service can be reached. Data and arithmetic only; `control.rs` gathers the facts, and the commands for a
+//! live mount read the text.
 //!
 //! **Schema**, version 1. One object in one line of JSON:
 //!
@@ -274,15 +274,13 @@ mod tests {
             fact("next", 20, Health::Waiting),
         ];
         let status = parsed(&status(None, files));
-        let file = |path: &str, state: &str, bytes: u64, sent: u64| json!({ "path": path, "state": state, "bytes": bytes, "sent": sent, "error": null });
-        let mut parked = file("/z", "parked", 10, 0);
-        parked["error"] = json!("upload: no right (ask for it)");
+        let none = serde_json::Value::Null;
         let expected = json!([
-            file("/a", "open", 3, 1),
-            file("/dir/b", "uploading", 7, 5),
-            file("/empty", "local", 0, 0),
-            file("/next", "waiting", 20, 0),
-            parked,
+            { "path": "/a", "state": "open", "bytes": 3, "sent": 1, "error": none },
+            { "path": "/dir/b", "state": "uploading", "bytes": 7, "sent": 5, "error": none },
+            { "path": "/empty", "state": "local", "bytes": 0, "sent": 0, "error": none },
+            { "path": "/next", "state": "waiting", "bytes": 20, "sent": 0, "error": none },
+            { "path": "/z", "state": "parked", "bytes": 10, "sent": 0, "error": "upload: no right (ask for it)" },
         ]);
         assert_eq!(status["files"], expected, "by path, without what the service has");
         assert_eq!(status["totals"], json!({ "files": 5, "bytes": 40, "sent": 6, "parked": 1 }));
