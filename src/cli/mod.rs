@@ -77,7 +77,7 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Mount a remote on a directory, until it is unmounted or the process gets SIGTERM or SIGINT
+    /// Mount a remote on a directory, until it is unmounted or gets SIGTERM or SIGINT
     Mount(MountArgs),
     /// Connect to a remote and tell account, rights and limits
     Check(check::CheckArgs),

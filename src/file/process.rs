@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(mounts_of(table, device), [90, 91]);
         assert_eq!(mounted_on(table, Path::new("/mnt")), None);
         assert_eq!(points_of(table, "fuse.uploadfs"), [Path::new("/mnt/my wiki"), Path::new("/srv")]);
-        assert_eq!(points_of(table, "fuse"), [Path::new(""); 0]);
+        assert!(points_of(table, "fuse").is_empty(), "a part of a mount has no hidden directory");
         assert_eq!(unescape("a\\b\\04"), "a\\b\\04");
     }
 

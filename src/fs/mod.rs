@@ -7,6 +7,8 @@
 //! by the files below (nothing moved for `close_deadline`). A change that the deadline overtakes goes on behind it.
 //!
 //! **Failure.** One line in the log for each errno a program would not expect. A reply that is dropped answers EIO.
+//!
+//! **Control.** A hidden directory tells the status of the mount, and an attribute takes commands (`control.rs`).
 
 mod coherence;
 mod control;

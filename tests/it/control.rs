@@ -18,9 +18,11 @@ const PYTHON: &str = "
 def attempt(work, *args):
     try:
         work(*args)
-        print('fine')
+        word = 'fine'
     except OSError as error:
-        print(errno.errorcode[error.errno])
+        word = errno.errorcode[error.errno]
+    # In one piece: threads say it, too.
+    sys.stdout.write(word + '\\n')
 def tell(name, word):
     attempt(os.setxattr, name, 'user.uploadfs.command', word.encode())
 ";
@@ -360,6 +362,27 @@ attempt(os.close, g)
     assert_eq!(heard, expected.concat());
     assert_eq!(rig.faults.count(Operation::PutWhole), 2, "no command sent anything");
     assert_eq!((rig.state("f").as_str(), rig.ok("cat f").as_str()), ("parked", "text"), "nothing has happened to it");
+}
+
+#[test]
+fn a_command_needs_write_permission_and_a_status_none() {
+    let rig = Rig::with(in_one_request(), |options| options.allow_other = true);
+    rig.faults.add(Operation::PutWhole, When::Always, Fault::refused(Kind::Denied));
+    park(&rig, "f", "text");
+    park(&rig, "g", "text");
+    // The directories above belong to the test alone; whoever is inside may go on.
+    let heard = python(
+        &rig,
+        "
+os.chmod('g', 0o666)
+os.setuid(65534)
+for name in ('f', 'g'):
+    tell(name, 'discard')
+print(len(open('.uploadfs/status').read()) > 0)
+",
+    );
+    assert_eq!(heard, ["EACCES", "fine", "True"]);
+    assert_eq!(rig.state("f"), "parked");
 }
 
 #[test]
