@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &DiscardArgs) -> anyhow::Result<()> {
     if kept > 0 { bail!("{} not discarded", files(kept)) } else { Ok(()) }
 }
 
-/// What the name stands for now. Opened, because an open is answered by the mount, and a look may be by the kernel,
+/// What is under the name by then. Opened, because an open is answered by the mount, and a look may be by the kernel,
 /// which is told a moment later.
 fn what_is_left(path: &Path) -> String {
     match std::fs::File::open(path) {

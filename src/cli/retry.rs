@@ -12,8 +12,8 @@ use crate::fs::status::FileState;
 
 /// What to know before.
 const AS_THEY_ARE: &str = "\
-A parked file is published as it is. What a killed program left may be the half of a file: `uploadfs status` tells why \
-each of them is parked.";
+A parked file is published as it is. What a program left that was killed, or that gave up when a write failed, may be \
+the half of a file: `uploadfs status` tells why each of them is parked.";
 
 /// What is typed after `retry`.
 #[derive(Args, Debug)]
