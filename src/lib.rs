@@ -12,7 +12,7 @@
 //! | [`error`], [`path`], [`ranges`]    | kinds of failure and their errnos; names; sets of ranges |                       |
 //! | [`secret`]                         | secrets in files, and tokens that are renewed there   |                          |
 //! | [`http`]                           | requests to one origin; what silence and cuts mean    |                          |
-//! | [`service`]                        | the trait, its layers (trace, retry, limit), one folder per service | `http`     |
+//! | [`service`]                        | the trait, its layers (trace, reach, retry, limit), one folder per service | `http`     |
 //! | [`spool`]                          | the directory on local disk: spill files, journals, what is found of them | `service` |
 //! | [`cache`]                          | bytes of open files in chunks, one LRU, one budget    | `spool`                  |
 //! | [`upload`]                         | part planner and machine (pure), bytes, driver        | `service` `cache` `spool` |
@@ -23,7 +23,7 @@
 //! | [`config`]                         | what was typed, written and set, as values or a refusal |                        |
 //! | [`mod@open`]                       | a configured remote becomes a service                 | `config` `service`       |
 //! | [`mount`]                          | puts a mount together, waits, ends it                 | all of the above         |
-//! | [`cli`]                            | the command line                                      | `config` `open` `mount` `portal` |
+//! | [`cli`]                            | the command line; asks live mounts through their files | `config` `open` `mount` `portal`, the schema of `fs` |
 //!
 //! Two rules make the middle thin: the FUSE front knows no service, and a service knows no chunk. What a service can
 //! and cannot do reaches the layers above as a value, [`service::Capability`].
@@ -52,7 +52,8 @@
 //!    to stream. Writers wait until it ends. The reply of the flush is the service's answer.
 //! 9. An answer that was lost is a doubt: the machine probes what the service holds before it sends anything again.
 //!    A final failure is kept and answered to every write and close until the file is opened for writing again; the
-//!    bytes stay readable in the mount.
+//!    bytes stay readable in the mount, and a person may send them again as they are, or throw them away
+//!    (`file/parked.rs`).
 //! 10. The last `release` commits what nobody closed (a truncation by `open` alone, a mapping). Its failure reaches the
 //!     log only.
 //!
@@ -100,7 +101,8 @@
 //! * **Writeback caching by the kernel.** It would hide which process writes, and closing depends on that.
 //! * **Locks, links, devices, foreign extended attributes.** File locks are left to the kernel; the others are refused
 //!   with the errno that programs are known to survive (`fs/refused.rs`).
-//! * **A control socket.** The state of a file is read from its extended attributes `user.uploadfs.*`.
+//! * **A control socket.** What the service does not have is read from `.uploadfs/status` (`fs/control.rs`), the state of
+//!   one file from its attributes `user.uploadfs.*`, and a command is an attribute that is written.
 //!
 //! The reasons behind the larger choices are in `contrib/decisions/`.
 pub mod cache;

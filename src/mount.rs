@@ -26,8 +26,8 @@ use crate::config::units::show_size;
 use crate::config::{MountOptions, Place, Refusal};
 use crate::file::process::{Device, fuse_is_mounted_on};
 use crate::file::{Close, Files, FilesConfig};
-use crate::fs::Fs;
-use crate::service::Service;
+use crate::fs::{Fs, FsConfig};
+use crate::service::layer::Stack;
 use crate::tree::{Defaults, Tree};
 use crate::upload::Uploads;
 
@@ -56,19 +56,19 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// Mounts `service` on `dir` and serves it until it is unmounted or the process is told to end. `announce` tells that it is
-/// mounted to whoever started it.
+/// Mounts the service of `stack` on `dir` and serves it until it is unmounted or the process is told to end. `announce`
+/// tells that it is mounted to whoever started it.
 ///
 /// # Errors
 /// What keeps it from being mounted, in words for a person; or that files are left that the service does not have.
 pub fn run(
     name: &str,
-    service: Arc<dyn Service>,
+    stack: Stack,
     dir: &Path,
     options: &MountOptions,
     announce: impl FnOnce(&Path),
 ) -> anyhow::Result<()> {
-    let (mount, signals) = Mount::begin(name, service, dir, options, signals)?;
+    let (mount, signals) = Mount::begin(name, stack, dir, options, signals)?;
     announce(&mount.dir);
     tell_manager(&[NotifyState::Ready, NotifyState::Status("mounted")]);
     select! {
@@ -92,25 +92,26 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Mounts `service` on `dir`; the mount is live when this returns.
+    /// Mounts the service of `stack` on `dir`; the mount is live when this returns.
     ///
     /// # Errors
     /// What keeps it from being mounted, in words for a person.
-    pub fn start(name: &str, service: Arc<dyn Service>, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
-        Mount::begin(name, service, dir, options, |_| Ok(())).map(|(mount, ())| mount)
+    pub fn start(name: &str, stack: Stack, dir: &Path, options: &MountOptions) -> anyhow::Result<Mount> {
+        Mount::begin(name, stack, dir, options, |_| Ok(())).map(|(mount, ())| mount)
     }
 
     /// Mounts, and calls `arm` at the last moment before: from the first moment of a mount on, a signal must end it and not
     /// leave it behind; before that, it ends the process as ever.
     fn begin<T>(
         name: &str,
-        service: Arc<dyn Service>,
+        stack: Stack,
         dir: &Path,
         options: &MountOptions,
         arm: impl FnOnce(&Runtime) -> anyhow::Result<T>,
     ) -> anyhow::Result<(Mount, T)> {
         let dir = check_mount_point(dir)?;
         check_device()?;
+        let Stack { service, reach } = stack;
         let runtime = runtime().context("cannot start the network threads")?;
         for line in runtime.block_on(service.check())? {
             tracing::info!("{line}");
@@ -137,7 +138,8 @@ impl Mount {
         drop(inside);
 
         let (ended_sender, ended) = unbounded();
-        let (front, coherence) = Fs::new(tree.clone(), files.clone(), options.metadata_deadline, ended_sender);
+        let about = FsConfig { remote: name.to_owned(), reach, metadata_deadline: options.metadata_deadline };
+        let (front, coherence) = Fs::new(tree.clone(), files.clone(), about, ended_sender);
         let armed = arm(&runtime)?;
         let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
         let device = Device::mounted_on(&dir);

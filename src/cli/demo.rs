@@ -45,12 +45,12 @@ pub(super) fn run(arguments: DemoArgs, sources: &Sources) -> anyhow::Result<()> 
     let config = PortalConfig::new(&store, arguments.service.config());
     let portal = Portal::start(config).with_context(|| format!("no portal in {}", store.display()))?;
     let remote = arguments.service.remote(NAME, portal.url().parse()?);
-    let service = stack(open_service(&remote)?);
+    let stack = stack(open_service(&remote)?);
     let arrivals = portal.arrivals();
     let teller = std::thread::Builder::new().name("demo".into()).spawn(move || tell(&arrivals));
     let teller = teller.context("cannot start a thread")?;
 
-    let result = mount::run(NAME, service, &dir, &options, |dir| say(&welcome(&arguments.service, dir, &portal)));
+    let result = mount::run(NAME, stack, &dir, &options, |dir| say(&welcome(&arguments.service, dir, &portal)));
     portal.stop();
     // It ends with the portal; a panic in it has been reported.
     let _ = teller.join();

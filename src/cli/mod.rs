@@ -6,8 +6,14 @@
 
 mod check;
 mod demo;
+mod discard;
+mod export;
 mod mount;
+mod mounted;
 mod portal;
+mod retry;
+mod status;
+mod wait;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -71,10 +77,20 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Mount a remote on a directory, until it is unmounted or the process gets SIGTERM or SIGINT
+    /// Mount a remote on a directory, until it is unmounted or gets SIGTERM or SIGINT
     Mount(MountArgs),
     /// Connect to a remote and tell account, rights and limits
     Check(check::CheckArgs),
+    /// Show what is not on the service
+    Status(status::StatusArgs),
+    /// Wait until everything is on the service
+    Wait(wait::WaitArgs),
+    /// Send parked files again, as they are
+    Retry(retry::RetryArgs),
+    /// Throw away what a mount has of parked files
+    Discard(discard::DiscardArgs),
+    /// Copy a file out of a mount, also one that is parked
+    Export(export::ExportArgs),
     /// Mount a server of our own, and watch files arrive: no account, no configuration
     Demo(demo::DemoArgs),
     /// Run a server that speaks the protocol of a service, for trials and tests
@@ -96,6 +112,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Mount(arguments) => mount::run(arguments, &sources),
         Command::Check(arguments) => check::run(&arguments, &sources),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
+        Command::Retry(arguments) => retry::run(&arguments),
+        Command::Discard(arguments) => discard::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments, &sources),
         Command::Portal(arguments) => portal::run(arguments),
     };

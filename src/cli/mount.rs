@@ -97,8 +97,8 @@ impl MountArgs {
 
 pub(super) fn run(arguments: MountArgs, sources: &Sources) -> anyhow::Result<()> {
     let (remote, options, dir) = arguments.resolve(sources)?;
-    let service = stack(open_service(&remote)?);
-    mount::run(&remote.name, service, &dir, &options, mount::announce)
+    let stack = stack(open_service(&remote)?);
+    mount::run(&remote.name, stack, &dir, &options, mount::announce)
 }
 
 #[cfg(test)]

@@ -35,14 +35,14 @@ enum Verdict {
 }
 
 /// A commit that was decided.
-struct Commit {
+pub(super) struct Commit {
     /// How many writes of the file it is about.
-    covers: u64,
-    upload: Arc<Upload>,
-    step: Step,
+    pub(super) covers: u64,
+    pub(super) upload: Arc<Upload>,
+    pub(super) step: Step,
 }
 
-enum Step {
+pub(super) enum Step {
     /// There is nothing to do.
     Done(Result<()>),
     /// The service is asked.
@@ -183,7 +183,7 @@ impl File {
         Decision::Commit(Commit { covers, upload, step })
     }
 
-    async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
+    pub(super) async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
         let Commit { covers, upload, step } = commit;
         let result = match step {
             Step::Done(result) => result,

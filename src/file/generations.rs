@@ -80,6 +80,12 @@ impl File {
         Ok(())
     }
 
+    /// Whether a generation before the current one is on its way.
+    pub(super) fn has_earlier(&self) -> bool {
+        let generations = self.generations();
+        generations.earlier.iter().any(|older| !older.is_over() && !older.has_given_up())
+    }
+
     /// Takes those generations off the list that are over, and tells the others what the service has now.
     pub fn settle_generations(&self) {
         let mut generations = self.generations();

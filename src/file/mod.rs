@@ -5,13 +5,15 @@
 //! later write, fsync and flush of that file gives the same answer until the file is opened for writing again.
 //!
 //! **Failure.** What could not be uploaded, and what a killed program left, is *parked*: readable in the mount, not
-//! published; the next write to it makes it an ordinary file again.
+//! published; the next write to it makes it an ordinary file again. A person may send it as it is, or throw it away
+//! (`parked.rs`).
 //!
 //! **Size.** What can be known of the size that a file will have is found out while it is written (`promise.rs`).
 
 mod close;
 mod copying;
 mod generations;
+mod parked;
 pub mod process;
 mod promise;
 mod publish;
@@ -165,6 +167,8 @@ struct State {
     /// How many of the `writes` some close or `fsync` has told the truth about.
     answered: u64,
     parked: Option<Error>,
+    /// The bytes were thrown away: the name stands for another file, or for none. Nobody may open this one any more.
+    thrown_away: bool,
     modified: Option<SystemTime>,
     expectation: Expectation,
 }
@@ -225,15 +229,32 @@ pub struct OpenMode {
 pub enum Health {
     /// The service has it as it is.
     Clean,
-    /// Parts of it are on their way.
+    /// A program has it open for writing, and nothing failed.
+    Open {
+        /// Bytes the service holds of the version under way.
+        sent: u64,
+    },
+    /// It is complete, and waits for its turn to be sent.
+    Waiting,
+    /// It is complete, and on its way.
     Uploading {
         /// Bytes the service holds of the version under way.
         sent: u64,
     },
-    /// It has changes that the service does not have, and no upload is under way.
-    Dirty,
+    /// It has changes that the service does not have, and nothing will send them: an empty file where there are none.
+    Local,
     /// Not published, see [`File`].
     Parked(Error),
+}
+
+impl Health {
+    /// Bytes the service holds of the version under way.
+    pub fn sent(&self) -> u64 {
+        match self {
+            Health::Open { sent } | Health::Uploading { sent } => *sent,
+            Health::Clean | Health::Waiting | Health::Local | Health::Parked(_) => 0,
+        }
+    }
 }
 
 impl File {
@@ -281,24 +302,37 @@ impl File {
         self.is_open() || self.uploads().iter().any(|upload| upload.is_dirty() || upload.is_busy())
     }
 
+    /// Whether it is empty, and the service has no empty files.
+    fn stays_local(&self) -> bool {
+        self.size() == 0 && !self.files.uploads.service().capability().empty_files
+    }
+
+    /// Whether the service does not have it as it is.
+    pub fn is_dirty(&self) -> bool {
+        self.uploads().iter().any(|upload| upload.is_dirty())
+    }
+
     /// What is the matter with it.
     pub fn health(&self) -> Health {
-        let parked = self.state().parked.clone().or_else(|| self.upload().failure());
-        // The service may confirm a file after its program was told that it does not.
-        if let Some(error) = parked.filter(|_| self.upload().is_dirty()) {
+        if let Some(error) = self.parked_by(&self.state()) {
             return Health::Parked(error);
         }
-        match (self.upload().is_dirty(), self.upload().is_busy()) {
-            (_, true) => Health::Uploading { sent: self.upload().sent() },
-            (true, false) => Health::Dirty,
+        let upload = self.upload();
+        let sent = upload.sent();
+        match (upload.is_dirty(), upload.is_busy()) {
             (false, false) => Health::Clean,
+            // Whoever waits in a close has it open, too.
+            (true, _) if !upload.is_committing() && self.has_writers() => Health::Open { sent },
+            (_, true) => Health::Uploading { sent },
+            (true, false) if upload.is_closed() && !self.stays_local() => Health::Waiting,
+            (true, false) => Health::Local,
         }
     }
 
     /// Opens the file for the thread `tid`.
     ///
     /// # Errors
-    /// `Busy` when it is to be truncated and a commit does not end.
+    /// `Busy` when it is to be truncated and a commit does not end; `Conflict` when its bytes were thrown away.
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
         let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
@@ -307,6 +341,7 @@ impl File {
         {
             // Before anything changes: a close that finds nobody else with the file open may publish it as it is.
             let mut state = self.state();
+            state.check_kept()?;
             self.files.open.fetch_add(1, Ordering::Relaxed);
             state.openers.push(opener);
             state.readers += u32::from(mode.read);
@@ -399,7 +434,8 @@ impl File {
     pub async fn truncate_closed(self: &Arc<Self>, size: u64) -> Result<()> {
         self.upload().reopen();
         self.truncate(size).await?;
-        self.commit().await
+        self.commit().await?;
+        self.state().check_kept()
     }
 
     fn check_end(&self, end: u64) -> Result<()> {

@@ -5,7 +5,7 @@
 //! what it would do without asking.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A thread group (a process), as the pid of its leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +100,22 @@ pub fn fuse_is_mounted_on(dir: &Path) -> bool {
     kind.is_some_and(|kind| kind.starts_with("fuse"))
 }
 
+/// The mount points of the file systems of this kind that this process sees, whole ones only.
+pub fn mounts_of_kind(kind: &str) -> Vec<PathBuf> {
+    points_of(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), kind)
+}
+
+fn points_of(mountinfo: &str, kind: &str) -> Vec<PathBuf> {
+    let point = |line: &str| {
+        let (mount, about) = line.split_once(" - ")?;
+        (about.split(' ').next() == Some(kind)).then_some(())?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        (root == "/").then(|| unescape(point).into())
+    };
+    mountinfo.lines().filter_map(point).collect()
+}
+
 /// `/proc/<pid>/mountinfo`: mount id, parent id, major:minor, root, mount point, ... The last mount on a point wins.
 fn mounted_on(mountinfo: &str, dir: &Path) -> Option<Device> {
     let parse = |line: &str| {
@@ -190,11 +206,14 @@ mod tests {
     fn mount_tables_are_read() {
         let table = "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
                      90 22 0:55 / /mnt/my\\040wiki rw - fuse.uploadfs wiki rw\n\
-                     91 22 0:55 / /srv rw - fuse.uploadfs wiki rw\n";
+                     91 22 0:55 / /srv rw - fuse.uploadfs wiki rw\n\
+                     92 22 0:56 /sub /opt rw - fuse other rw\n";
         let device = mounted_on(table, Path::new("/mnt/my wiki")).unwrap();
         assert_eq!(device, Device { major: 0, minor: 55 });
         assert_eq!(mounts_of(table, device), [90, 91]);
         assert_eq!(mounted_on(table, Path::new("/mnt")), None);
+        assert_eq!(points_of(table, "fuse.uploadfs"), [Path::new("/mnt/my wiki"), Path::new("/srv")]);
+        assert!(points_of(table, "fuse").is_empty(), "a part of a mount has no hidden directory");
         assert_eq!(unescape("a\\b\\04"), "a\\b\\04");
     }
 

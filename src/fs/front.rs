@@ -6,14 +6,15 @@ use std::time::Duration;
 use fuser::{Errno, FileHandle, FopenFlags, Generation, ReplyAttr, ReplyEmpty, ReplyEntry};
 use tokio::sync::oneshot;
 
+use super::FsConfig;
 use super::coherence::{Coherence, CoherenceThread};
+use super::control::{self, Control};
 use super::handles::{DirectoryHandles, FileHandles};
 use super::reply;
 use crate::error::{Error, Kind, Result, printable};
 use crate::file::{Files, Handle, OpenMode};
-use crate::service::NodeKind;
 use crate::tree::change::{At, IfExists};
-use crate::tree::{Attr, Listed, Overrides, Tree};
+use crate::tree::{Attr, Overrides, Tree};
 
 /// The state behind [`super::Fs`].
 pub(super) struct Front {
@@ -22,14 +23,17 @@ pub(super) struct Front {
     pub(super) handles: FileHandles,
     pub(super) directories: DirectoryHandles,
     pub(super) coherence: Coherence,
+    pub(super) control: Control,
     pub(super) metadata_deadline: Duration,
 }
 
 impl Front {
-    pub(super) fn new(tree: Arc<Tree>, files: Arc<Files>, metadata_deadline: Duration) -> (Arc<Self>, CoherenceThread) {
+    pub(super) fn new(tree: Arc<Tree>, files: Arc<Files>, config: FsConfig) -> (Arc<Self>, CoherenceThread) {
+        let FsConfig { remote, reach, metadata_deadline } = config;
         let (handles, directories) = (FileHandles::new(), DirectoryHandles::new());
         let (coherence, thread) = Coherence::new();
-        (Arc::new(Front { tree, files, handles, directories, coherence, metadata_deadline }), thread)
+        let control = Control::new(remote, reach);
+        (Arc::new(Front { tree, files, handles, directories, coherence, control, metadata_deadline }), thread)
     }
 
     /// The result of `work`, or that it takes too long; the work itself goes on.
@@ -51,6 +55,9 @@ impl Front {
 
     /// Opens the file of an inode and gives it a number. `is_new` says that it has just been made.
     pub(super) async fn open(&self, ino: u64, tid: u32, mode: OpenMode, is_new: bool) -> Result<(u64, FopenFlags)> {
+        if control::owns(ino) {
+            return self.open_hidden(ino, mode);
+        }
         let tree = self.tree.clone();
         let opening = async move {
             let file = tree.file_for_open(ino).await?;
@@ -118,22 +125,6 @@ impl Front {
 
     pub(super) fn ttl(&self, name: &str) -> Duration {
         if self.tree.is_alias(name) { reply::ALIAS_TTL } else { reply::TTL }
-    }
-
-    /// The lines of a listing from `offset` on: the offset of the next line, inode, name, kind.
-    pub(super) fn lines<'a>(
-        &self,
-        ino: u64,
-        listed: &'a [Listed],
-        offset: u64,
-    ) -> impl Iterator<Item = (u64, u64, &'a str, NodeKind)> {
-        let dots = [(ino, ".", NodeKind::Directory), (self.tree.parent(ino), "..", NodeKind::Directory)];
-        let names = listed.iter().map(|line| (line.ino, line.name.as_str(), line.kind));
-        let all = dots.into_iter().chain(names).enumerate();
-        all.skip(usize::try_from(offset).unwrap_or(usize::MAX)).map(|(at, (ino, name, kind))| {
-            let next = at as u64 + 1;
-            (next, ino, name, kind)
-        })
     }
 
     pub(super) fn path_of(&self, ino: u64) -> String {

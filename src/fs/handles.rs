@@ -21,7 +21,12 @@ pub(super) type DirectoryHandles = Handles<Vec<Listed>>;
 
 impl<T> Handles<T> {
     pub(super) fn new() -> Self {
-        Handles { next: AtomicU64::new(1), open: RwLock::default() }
+        Handles::from(1)
+    }
+
+    /// Numbered from `first` on.
+    pub(super) fn from(first: u64) -> Self {
+        Handles { next: AtomicU64::new(first), open: RwLock::default() }
     }
 
     pub(super) fn add(&self, thing: Arc<T>) -> u64 {

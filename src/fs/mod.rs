@@ -7,13 +7,18 @@
 //! by the files below (nothing moved for `close_deadline`). A change that the deadline overtakes goes on behind it.
 //!
 //! **Failure.** One line in the log for each errno a program would not expect. A reply that is dropped answers EIO.
+//!
+//! **Control.** A hidden directory tells the status of the mount, and an attribute takes commands (`control.rs`).
 
 mod coherence;
+mod control;
+mod directory;
 mod front;
 mod handles;
 #[macro_use]
 mod refused;
 mod reply;
+pub mod status;
 mod xattr;
 
 use std::ffi::OsStr;
@@ -24,17 +29,19 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use fuser::{
-    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
+    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 pub use self::coherence::CoherenceThread;
+use self::control::Command;
 use self::front::Front;
 use self::reply::{made_by, mode_of};
 use crate::error::{Error, Kind, Result};
 use crate::file::{Files, OpenMode};
 use crate::path::NAME_BYTES_MAX;
+use crate::service::layer::Reach;
 use crate::tree::change::{At, IfExists};
 use crate::tree::{Overrides, Tree};
 
@@ -43,6 +50,16 @@ const WRITE_BYTES_MAX: u32 = 1 << 20;
 
 /// The unit of `statfs`, in bytes.
 const STATFS_BLOCK_BYTES: u32 = 4096;
+
+/// What the front must know beside files and names.
+pub struct FsConfig {
+    /// The name of the remote, for people.
+    pub remote: String,
+    /// Whether the service can be reached.
+    pub reach: Arc<Reach>,
+    /// How long everything but closes and writes may wait for the service.
+    pub metadata_deadline: Duration,
+}
 
 /// The file system as FUSE sees it.
 pub struct Fs {
@@ -54,13 +71,8 @@ pub struct Fs {
 impl Fs {
     /// The front of `tree`; `ended` is told when the mount is gone.
     /// The second value is a thread to be started when there is a mount.
-    pub fn new(
-        tree: Arc<Tree>,
-        files: Arc<Files>,
-        metadata_deadline: Duration,
-        ended: Sender<()>,
-    ) -> (Self, CoherenceThread) {
-        let (front, thread) = Front::new(tree, files, metadata_deadline);
+    pub fn new(tree: Arc<Tree>, files: Arc<Files>, config: FsConfig, ended: Sender<()>) -> (Self, CoherenceThread) {
+        let (front, thread) = Front::new(tree, files, config);
         (Fs { front, ended }, thread)
     }
 
@@ -94,10 +106,11 @@ macro_rules! refuse {
     };
 }
 
-/// A name as the services speak; others cannot exist.
+/// A name that is to change in a directory, as the services speak; others cannot exist.
 macro_rules! decoded {
-    ($name:expr, $reply:expr) => {
+    ($parent:expr, $name:expr, $reply:expr) => {
         match reply::name($name) {
+            Ok(name) if control::guards($parent.0, name) => return $reply.error(Errno::EPERM),
             Ok(name) => name.to_owned(),
             Err(errno) => return $reply.error(errno),
         }
@@ -148,8 +161,7 @@ impl Filesystem for Fs {
             Ok(name) => name.to_owned(),
             Err(_) => return reply.error(Errno::ENOENT),
         };
-        let tree = &self.front.tree;
-        match tree.lookup_now(parent.0, &name) {
+        match self.front.lookup_now(parent.0, &name) {
             Some(result) => self.front.answer_entry(parent.0, &name, result, reply),
             None => self.spawn(async move |front| {
                 let (tree, wanted) = (front.tree.clone(), name.clone());
@@ -164,7 +176,7 @@ impl Filesystem for Fs {
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        match self.front.tree.attr_now(ino.0) {
+        match self.front.attr_now(ino.0) {
             Some(result) => self.front.answer_attr(ino.0, result, reply),
             None => self.spawn(async move |front| {
                 let tree = front.tree.clone();
@@ -192,6 +204,9 @@ impl Filesystem for Fs {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        if control::owns(ino.0) {
+            return reply.error(Errno::EPERM);
+        }
         let overrides = Overrides {
             mode: mode.map(|mode| (mode & 0o7777) as u16),
             uid,
@@ -223,7 +238,7 @@ impl Filesystem for Fs {
         if mode & libc::S_IFMT != libc::S_IFREG && mode & libc::S_IFMT != 0 {
             return reply.error(Errno::EPERM);
         }
-        let name = decoded!(name, reply);
+        let name = decoded!(parent, name, reply);
         let overrides = made_by(request, mode, umask);
         self.spawn(async move |front| {
             let result = front.create(parent.0, name.clone(), overrides, IfExists::Refuse).await;
@@ -246,7 +261,7 @@ impl Filesystem for Fs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let name = decoded!(name, reply);
+        let name = decoded!(parent, name, reply);
         let if_exists = if flags & libc::O_EXCL != 0 { IfExists::Refuse } else { IfExists::Accept };
         let (overrides, tid) = (made_by(request, mode, umask), request.pid());
         let mode = mode_of(OpenFlags(flags));
@@ -291,7 +306,9 @@ impl Filesystem for Fs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let handle = opened!(self, fh, reply);
+        let Some(handle) = self.front.handles.get(fh.0) else {
+            return self.front.control.read(fh.0, offset, size, reply);
+        };
         let len = u64::from(size);
         handle.note_read(offset, len);
         if let Some(bytes) = handle.file().read_now(offset, len) {
@@ -348,7 +365,7 @@ impl Filesystem for Fs {
     }
 
     fn flush(&self, request: &Request, ino: INodeNo, fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        let handle = opened!(self, fh, reply);
+        let Some(handle) = self.front.handles.get(fh.0) else { return self.front.control.flush(fh.0, reply) };
         let tid = request.pid();
         match handle.file().flush_now(&handle) {
             Some(Ok(())) => reply.ok(),
@@ -361,7 +378,7 @@ impl Filesystem for Fs {
     }
 
     fn fsync(&self, _request: &Request, ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        let handle = opened!(self, fh, reply);
+        let Some(handle) = self.front.handles.get(fh.0) else { return self.front.control.flush(fh.0, reply) };
         self.spawn(async move |front| match handle.file().sync().await {
             Ok(()) => reply.ok(),
             Err(error) => refuse!(front, reply, "fsync", ino.0, error),
@@ -382,51 +399,20 @@ impl Filesystem for Fs {
             let file = handle.file().clone();
             self.front.files.uploads().spawn(file.release(handle));
         }
+        self.front.control.release(fh.0);
         reply.ok();
     }
 
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.spawn(async move |front| {
-            let tree = front.tree.clone();
-            match front.in_time(async move { tree.list(ino.0).await }).await {
-                Ok(listed) => reply.opened(FileHandle(front.directories.add(listed)), FopenFlags::empty()),
-                Err(error) => refuse!(front, reply, "list", ino.0, error),
-            }
-        });
+        self.spawn(async move |front| front.open_directory(ino.0, reply).await);
     }
 
-    fn readdir(&self, _request: &Request, ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let Some(listed) = self.front.directories.get(fh.0) else { return reply.error(Errno::EBADF) };
-        for (next, ino, name, kind) in self.front.lines(ino.0, &listed, offset) {
-            if reply.add(INodeNo(ino), next, reply::file_type(kind), name) {
-                break;
-            }
-        }
-        reply.ok();
+    fn readdir(&self, _request: &Request, ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectory) {
+        self.front.read_directory(ino.0, fh.0, offset, reply);
     }
 
-    fn readdirplus(
-        &self,
-        _request: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectoryPlus,
-    ) {
-        let Some(listed) = self.front.directories.get(fh.0) else { return reply.error(Errno::EBADF) };
-        let tree = &self.front.tree;
-        for (next, child, name, _) in self.front.lines(ino.0, &listed, offset) {
-            // An entry that went away since the directory was opened is passed over.
-            let Ok(attr) = tree.attr(child) else { continue };
-            let is_dot = next <= 2;
-            if reply.add(INodeNo(child), next, name, &reply::TTL, &reply::attr(&attr), Generation(0)) {
-                break;
-            }
-            if !is_dot {
-                tree.refer(child);
-            }
-        }
-        reply.ok();
+    fn readdirplus(&self, _request: &Request, ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
+        self.front.read_directory_plus(ino.0, fh.0, offset, reply);
     }
 
     fn releasedir(&self, _request: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
@@ -440,7 +426,7 @@ impl Filesystem for Fs {
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        let name = decoded!(name, reply);
+        let name = decoded!(parent, name, reply);
         let overrides = made_by(request, mode, umask);
         self.spawn(async move |front| {
             let (tree, typed) = (front.tree.clone(), name.clone());
@@ -455,14 +441,14 @@ impl Filesystem for Fs {
     }
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = decoded!(name, reply);
+        let name = decoded!(parent, name, reply);
         let (tree, typed) = (self.front.tree.clone(), name.clone());
         let work = async move { tree.unlink(At { parent: parent.0, name: &typed }).await };
         self.change("remove", (parent.0, name), work, reply);
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = decoded!(name, reply);
+        let name = decoded!(parent, name, reply);
         let (tree, typed) = (self.front.tree.clone(), name.clone());
         let work = async move { tree.rmdir(At { parent: parent.0, name: &typed }).await };
         self.change("rmdir", (parent.0, name), work, reply);
@@ -478,7 +464,7 @@ impl Filesystem for Fs {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let (old, new) = (decoded!(name, reply), decoded!(newname, reply));
+        let (old, new) = (decoded!(parent, name, reply), decoded!(newparent, newname, reply));
         if flags.intersects(RenameFlags::RENAME_EXCHANGE | RenameFlags::RENAME_WHITEOUT) {
             return reply.error(Errno::EINVAL);
         }
@@ -508,17 +494,22 @@ impl Filesystem for Fs {
     }
 
     fn getxattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(xattr::PREFIX)) else {
-            return reply.error(Errno::EOPNOTSUPP);
-        };
-        let Ok(attr) = self.front.tree.attr(ino.0) else { return reply.error(Errno::ENOENT) };
-        let health = self.front.tree.opened_file(ino.0).map(|file| file.health());
-        let subject = xattr::Subject { health, size: attr.size, node: self.front.tree.node(ino.0) };
-        match xattr::value(name, &subject) {
-            None => reply.error(Errno::NO_XATTR),
-            Some(value) if size == 0 => reply.size(value.len() as u32),
-            Some(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
-            Some(value) => reply.data(value.as_bytes()),
+        self.front.get_attribute(ino.0, name, size, reply);
+    }
+
+    fn setxattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        match Command::decode(ino.0, name, value) {
+            Ok(command) => self.spawn(async move |front| front.obey(ino.0, command, reply).await),
+            Err(errno) => reply.error(errno),
         }
     }
 

@@ -71,19 +71,6 @@ macro_rules! refused_operations {
             reply.error(fuser::Errno::ENOTTY);
         }
 
-        fn setxattr(
-            &self,
-            _request: &fuser::Request,
-            _ino: fuser::INodeNo,
-            _name: &std::ffi::OsStr,
-            _value: &[u8],
-            _flags: i32,
-            _position: u32,
-            reply: fuser::ReplyEmpty,
-        ) {
-            reply.error(fuser::Errno::EOPNOTSUPP);
-        }
-
         fn removexattr(
             &self,
             _request: &fuser::Request,

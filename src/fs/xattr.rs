@@ -1,29 +1,51 @@
-//! Extended attributes of a file: what is the matter with it. Read only, and not listed, so that `cp -a` does not carry
-//! them away.
+//! Extended attributes of a file: what is the matter with it. Not listed, so that `cp -a` does not carry them away. The
+//! one that can be written is in `control.rs`.
 
-use std::time::SystemTime;
+use std::ffi::OsStr;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use fuser::{Errno, ReplyXattr};
 
+use super::control;
+use super::front::Front;
+use super::status::{FileState, moment};
 use crate::file::Health;
 use crate::service::Node;
 
 /// Every attribute begins so; names of others do not exist here.
-pub(super) const PREFIX: &str = "user.uploadfs.";
+const PREFIX: &str = "user.uploadfs.";
 
 /// What an attribute is computed from.
-pub(super) struct Subject {
+struct Subject {
     /// The state, `None` for a file that was not opened since mounting, or a directory.
-    pub(super) health: Option<Health>,
+    health: Option<Health>,
     /// The size of the file, in bytes.
-    pub(super) size: u64,
+    size: u64,
     /// The service's version of it.
-    pub(super) node: Option<Node>,
+    node: Option<Node>,
+}
+
+impl Front {
+    pub(super) fn get_attribute(&self, ino: u64, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            return reply.error(Errno::EOPNOTSUPP);
+        };
+        if control::owns(ino) {
+            return reply.error(Errno::NO_XATTR);
+        }
+        let Ok(attr) = self.tree.attr(ino) else { return reply.error(Errno::ENOENT) };
+        let health = self.tree.opened_file(ino).map(|file| file.health());
+        let subject = Subject { health, size: attr.size, node: self.tree.node(ino) };
+        match value(name, &subject) {
+            None => reply.error(Errno::NO_XATTR),
+            Some(value) if size == 0 => reply.size(value.len() as u32),
+            Some(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+            Some(value) => reply.data(value.as_bytes()),
+        }
+    }
 }
 
 /// The value of an attribute; `None` when it has none now.
-pub(super) fn value(name: &str, subject: &Subject) -> Option<String> {
+fn value(name: &str, subject: &Subject) -> Option<String> {
     match name.strip_prefix(PREFIX)? {
         "state" => Some(state(subject).to_owned()),
         "url" => subject.node.as_ref()?.url.clone(),
@@ -38,28 +60,18 @@ pub(super) fn value(name: &str, subject: &Subject) -> Option<String> {
 }
 
 fn state(subject: &Subject) -> &'static str {
-    match &subject.health {
-        Some(Health::Uploading { .. }) => "uploading",
-        Some(Health::Parked(_)) => "parked",
-        Some(Health::Dirty) => "local",
-        Some(Health::Clean) | None if subject.node.is_none() => "local",
-        Some(Health::Clean) | None => "remote",
+    match subject.health.as_ref().and_then(FileState::of) {
+        Some(state) => state.name(),
+        None if subject.node.is_none() => FileState::Local.name(),
+        None => "remote",
     }
-}
-
-/// As in RFC 3339, to the second, in UTC; nothing for a moment that no calendar has.
-fn moment(at: SystemTime) -> Option<String> {
-    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    let moment = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
-    moment.format(&Rfc3339).ok()
 }
 
 /// `bytes the service has / bytes of the file`.
 fn progress(subject: &Subject) -> String {
     let sent = match &subject.health {
-        Some(Health::Uploading { sent }) => *sent,
-        Some(Health::Dirty | Health::Parked(_)) => 0,
         Some(Health::Clean) | None => subject.node.as_ref().map_or(0, |node| node.size),
+        Some(health) => health.sent(),
     };
     format!("{sent}/{}", subject.size)
 }
@@ -68,15 +80,6 @@ fn progress(subject: &Subject) -> String {
 mod tests {
     use super::*;
     use crate::error::{Error, Kind};
-
-    #[test]
-    fn a_moment_is_written_as_everywhere() {
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_785_000_000_900);
-        assert_eq!(moment(at).as_deref(), Some("2026-07-25T17:20:00Z"));
-        assert_eq!(moment(SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1)), None);
-        let parked = subject(None);
-        assert_eq!(value("user.uploadfs.expires_at", &parked), None, "nothing is known of it");
-    }
 
     fn subject(health: Option<Health>) -> Subject {
         Subject { health, size: 10, node: None }
@@ -98,6 +101,11 @@ mod tests {
         assert_eq!(value("user.uploadfs.state", &uploading).as_deref(), Some("uploading"));
         assert_eq!(value("user.uploadfs.progress", &uploading).as_deref(), Some("4/10"));
         assert_eq!(value("user.uploadfs.url", &uploading), None);
+        let open = subject(Some(Health::Open { sent: 3 }));
+        assert_eq!(value("user.uploadfs.state", &open).as_deref(), Some("open"));
+        assert_eq!(value("user.uploadfs.progress", &open).as_deref(), Some("3/10"));
+        assert_eq!(value("user.uploadfs.state", &subject(Some(Health::Clean))).as_deref(), Some("local"));
         assert_eq!(value("user.uploadfs.state", &subject(None)).as_deref(), Some("local"));
+        assert_eq!(value("user.uploadfs.command", &open), None, "what was written is no state");
     }
 }

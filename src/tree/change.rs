@@ -346,7 +346,7 @@ impl Tree {
 
 impl super::Inner {
     /// The name is gone; open handles still reach the entry.
-    fn detach(&mut self, ino: Ino) {
+    pub(super) fn detach(&mut self, ino: Ino) {
         let Some(entry) = self.entries.get_mut(&ino) else { return };
         entry.removed = true;
         let key = (entry.parent, entry.name.clone());
@@ -379,7 +379,7 @@ impl super::Inner {
 
 /// Waits until no commit of the file is under way, and keeps the next one from naming it while the guard lives. A
 /// commit in doubt lets go of the name between its questions, and its answer is about the name it had.
-async fn settled(file: &File) -> tokio::sync::MutexGuard<'_, ()> {
+pub(super) async fn settled(file: &File) -> tokio::sync::MutexGuard<'_, ()> {
     loop {
         file.until_named().await;
         let guard = file.place().hold().await;

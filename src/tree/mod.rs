@@ -14,6 +14,7 @@
 pub mod change;
 mod entry;
 mod listing;
+mod parked;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -308,8 +309,9 @@ impl Tree {
     pub fn unsettled(&self) -> Vec<(RemotePath, Arc<File>)> {
         let inner = self.inner();
         let files = inner.entries.iter().filter(|(_, entry)| !entry.removed);
-        let files = files.filter_map(|(ino, entry)| Some((inner.path(*ino)?, entry.file.clone()?)));
-        files.filter(|(_, file)| file.uploads().iter().any(|upload| upload.is_dirty())).collect()
+        let dirty = files.filter_map(|(ino, entry)| Some((ino, entry.file.clone()?)));
+        let dirty = dirty.filter(|(_, file)| file.is_dirty());
+        dirty.filter_map(|(ino, file)| Some((inner.path(*ino)?, file))).collect()
     }
 }
 

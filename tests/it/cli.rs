@@ -73,7 +73,19 @@ fn text(path: &Path) -> &str {
 fn help_is_complete() {
     let said = Home::new().run(&["--help"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
-    for part in ["mount", "check", "--config", "config.toml", "password_file", "Exit codes"] {
+    for part in [
+        "mount",
+        "check",
+        "status",
+        "wait",
+        "retry",
+        "discard",
+        "export",
+        "--config",
+        "config.toml",
+        "password_file",
+        "Exit codes",
+    ] {
         assert!(said.stdout.contains(part), "{part}");
     }
     let said = Home::new().run(&["mount", "--help"]);

@@ -15,7 +15,8 @@ const FIRST_COMMANDS_S: &str = "60";
 const WIDTH_MAX: usize = 120;
 
 /// The commands with options of their own; the first one is the program itself.
-const COMMANDS: [&[&str]; 4] = [&[], &["mount"], &["check"], &["portal"]];
+const COMMANDS: [&[&str]; 9] =
+    [&[], &["mount"], &["check"], &["portal"], &["status"], &["wait"], &["retry"], &["discard"], &["export"]];
 
 fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,7 +1,8 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a process may
-//! leave to another one (`resumed`), also when it dies (`durable`), what a person types
-//! (`cli`) and sees first (`demo`), one service against its real server (`mediawiki`), that server mounted and used
+//! leave to another one (`resumed`), also when it dies (`durable`), what a person types (`cli`) and sees first (`demo`), how
+//! a live mount is asked and told (`control`), also by our own commands (`commands`), one
+//! service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
 //! portals call by call (`office`), under faults (`office_faults`), mounted and used (`office_mount`), and what must not be
 //! mistaken there (`office_twins`), Yandex Wikis call by call (`yandex`), under faults (`yandex_faults`), mounted and used
@@ -15,7 +16,9 @@ mod cli;
 mod close;
 mod cloud_faults;
 mod cloud_mount;
+mod commands;
 mod conformance;
+mod control;
 mod daemon;
 mod demo;
 mod docs;

@@ -221,7 +221,7 @@ fn extended_attributes_tell_the_state_and_nothing_else() {
     assert_eq!(said, "[] 2/2\nENOTSUP\nENOTSUP\nENODATA\nENOTSUP\n");
     let mut python = rig.start_python("f = open('g', 'w'); f.write('x' * 1000); f.flush(); pause()");
     python.until_paused();
-    assert_eq!(rig.state("g"), "local");
+    assert_eq!(rig.state("g"), "open");
     python.go();
     python.wait().ok();
     assert_eq!(rig.state("g"), "remote");

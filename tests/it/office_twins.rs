@@ -189,7 +189,7 @@ async fn a_rename_whose_answer_is_lost_has_happened_once() {
         {
             for when in [When::Before, When::After] {
                 let office = Office::small(generation);
-                let service: Arc<dyn Service> = stack(office.client());
+                let service: Arc<dyn Service> = stack(office.client()).service;
                 service.mkdir(&path("d")).await.unwrap();
                 let node = any(&*service, &path(from), &text(10, 1)).await.unwrap();
                 any(&*service, &path(to), &text(20, 2)).await.unwrap();
@@ -265,7 +265,7 @@ async fn another_extension_is_one_version() {
         let office = Office::small(generation);
         let client = office.client();
         client.connect().await.unwrap();
-        let service: Arc<dyn Service> = stack(client);
+        let service: Arc<dyn Service> = stack(client).service;
         let bytes = text(3 * CHUNK as usize + 5, 1);
         let node = any(&*service, &path("x.tmp"), &bytes).await.unwrap();
         let refused = Fault::Answer { when: When::Before, status: 429, retry_after_s: None, body: String::new() };

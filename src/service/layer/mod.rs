@@ -2,7 +2,7 @@
 //! in [`Layer::around`], and decides when and how often the request runs; [`Layered`] is the only delegation.
 //!
 //! **Order** ([`stack`]), from the outside: [`Trace`] sees what the caller sees, one line per operation however often
-//! it was tried. [`RetryPolicy`] is outside of [`Limit`], so that a request that sleeps before its next attempt holds no
+//! it was tried. [`Reach`] hears the same: an attempt that another one makes good is no news. [`RetryPolicy`] is outside of [`Limit`], so that a request that sleeps before its next attempt holds no
 //! permit. [`fault`], in tests, is innermost: it plays the network.
 //!
 //! **Failure.** A layer decides by an error's [`Retry`](crate::error::Retry) and by the [`Operation`], never by text.
@@ -10,6 +10,7 @@
 
 pub mod fault;
 mod limit;
+mod reach;
 mod retry;
 mod trace;
 
@@ -23,17 +24,29 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::limit::Limit;
+pub use self::reach::{Offline, Reach};
 pub use self::retry::RetryPolicy;
 pub use self::trace::Trace;
 use super::{Begun, Capability, Node, Operation, Page, Part, Payload, Progress, Receipt, Service, SessionToken, Spec};
 use crate::error::Result;
 use crate::path::RemotePath;
 
+/// A service with everything a mount wants around it, and what is learned by that.
+#[derive(Clone)]
+pub struct Stack {
+    /// The service in its layers.
+    pub service: Arc<dyn Service>,
+    /// Whether it can be reached.
+    pub reach: Arc<Reach>,
+}
+
 /// `service` with everything a mount wants around it. The module tells why in this order.
-pub fn stack(service: Arc<dyn Service>) -> Arc<dyn Service> {
+pub fn stack(service: Arc<dyn Service>) -> Stack {
     let limited = Layered::wrap(service, Limit::default());
     let persistent = Layered::wrap(limited, RetryPolicy::default());
-    Layered::wrap(persistent, Trace)
+    let reach = Arc::new(Reach::default());
+    let heard = Layered::wrap(persistent, reach.clone());
+    Stack { service: Layered::wrap(heard, Trace), reach }
 }
 
 /// One request, as layers see it.

@@ -78,7 +78,7 @@ impl Desk {
             spool_bytes_max: 0,
         };
         let cache = Cache::open(config).unwrap();
-        let service = stack(service);
+        let service = stack(service).service;
         let uploads = Uploads::new(service.clone(), tokio::runtime::Handle::current(), 8);
         let files = Files::new(
             uploads.clone(),

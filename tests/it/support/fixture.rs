@@ -78,7 +78,7 @@ pub(crate) async fn memory(mut config: MemoryConfig) -> Fixture {
 /// The same service with the layers of a mount around it.
 pub(crate) async fn stacked(fixture: impl Future<Output = Fixture>) -> Fixture {
     let fixture = fixture.await;
-    Fixture { service: stack(fixture.service), ..fixture }
+    Fixture { service: stack(fixture.service).service, ..fixture }
 }
 
 /// The same service with parts of some KiB, so that small files have many.

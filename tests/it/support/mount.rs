@@ -14,7 +14,7 @@ use uploadfs::config::MountOptions;
 use uploadfs::mount::Mount;
 use uploadfs::path::RemotePath;
 use uploadfs::service::layer::fault::Faults;
-use uploadfs::service::layer::{Layered, stack};
+use uploadfs::service::layer::{Layered, Stack, stack};
 use uploadfs::service::memory::{Memory, MemoryConfig};
 use uploadfs::service::{Operation, Service, SizePolicy};
 
@@ -31,7 +31,7 @@ const DROP: Duration = Duration::from_secs(2);
 pub(crate) struct Rig {
     pub(crate) memory: Arc<Memory>,
     pub(crate) faults: Arc<Faults>,
-    service: Arc<dyn Service>,
+    stack: Stack,
     mount: Option<Mount>,
     options: MountOptions,
     /// Holds the mount point, the spool, and a directory beside them for sources and results.
@@ -66,14 +66,14 @@ impl Rig {
         };
         change(&mut options);
         let (memory, faults) = (Arc::new(Memory::new(config)), Faults::new());
-        let service = stack(Layered::wrap(memory.clone(), faults.clone()));
-        let mut rig = Rig { memory, faults, service, mount: None, options, home };
+        let stack = stack(Layered::wrap(memory.clone(), faults.clone()));
+        let mut rig = Rig { memory, faults, stack, mount: None, options, home };
         rig.mount();
         rig
     }
 
     fn mount(&mut self) {
-        let mount = Mount::start("test", self.service.clone(), &self.dir(), &self.options);
+        let mount = Mount::start("test", self.stack.clone(), &self.dir(), &self.options);
         self.mount = Some(mount.expect("these tests need a kernel with FUSE, and the right to mount"));
     }
 
@@ -197,7 +197,7 @@ impl Rig {
             self.end().unwrap();
         }
         // The spool is free once the last task of the mount before has gone.
-        until("a free spool", || match Mount::start("test", self.service.clone(), &self.dir(), &self.options) {
+        until("a free spool", || match Mount::start("test", self.stack.clone(), &self.dir(), &self.options) {
             Ok(mount) => {
                 self.mount = Some(mount);
                 true
@@ -212,7 +212,7 @@ impl Rig {
     /// Why the service is not mounted so, on directories below the rig's own.
     pub(crate) fn refused(&self, point: &str, spool: &str) -> String {
         let options = MountOptions { spool: self.home.path().join(spool), ..self.options.clone() };
-        match Mount::start("test", self.service.clone(), &self.home.path().join(point), &options) {
+        match Mount::start("test", self.stack.clone(), &self.home.path().join(point), &options) {
             Ok(_) => panic!("mounted on {point} with {spool}"),
             Err(error) => format!("{error:#}"),
         }
