@@ -71,6 +71,7 @@ impl File {
             // The service has it by now: it can be changed as it is.
             return Ok(());
         }
+        tracing::debug!(path = %self.place.get(), "written again while it waits: another generation");
         {
             let mut generations = self.generations();
             generations.current = next;

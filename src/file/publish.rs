@@ -35,6 +35,7 @@ impl File {
             if upload.is_over() {
                 break;
             }
+            tracing::debug!(path = %self.place.get(), "it is its turn");
             let result = {
                 let Some(_slot) = uploads.slot().await else { return self.leave_waiting() };
                 let commit = upload.begin_commit();
@@ -62,6 +63,7 @@ impl File {
                 }
             }
         }
+        tracing::debug!(path = %self.place.get(), over = upload.is_over(), "it has had its turn");
         self.settle_generations();
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{File, Files};
 use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
+use crate::service::NodeKind;
 use crate::spool::{Fate, Found};
 use crate::upload::{Place, RETRY_OR_DISCARD, Upload};
 
@@ -31,12 +32,27 @@ impl File {
         if let Some(newest) = uploads.iter().rev().find(|upload| upload.is_closed()) {
             self.supersede(newest).await;
         }
+        self.look_again().await;
         for upload in uploads {
             if upload.is_closed() || upload.is_discarded() {
                 self.publish(upload);
             } else if let Some(error) = upload.failure().filter(|_| !upload.is_sealed()) {
                 self.keep_back(&upload, error).await;
             }
+        }
+    }
+
+    /// Asks the service what stands under the name by now: an upload of the process that died may have ended after it, and
+    /// what replaces that must know. Without an answer it goes by what it knew.
+    async fn look_again(self: &Arc<Self>) {
+        let (upload, path) = (self.upload(), self.place.get());
+        if !upload.is_closed() || !upload.source().is_complete() {
+            return;
+        }
+        if let Ok(node) = self.files.uploads.service().stat(&path).await
+            && node.kind == NodeKind::File
+        {
+            upload.source().replaces(path, node);
         }
     }
 

@@ -20,6 +20,9 @@ use crate::error::{Error, Kind, Result};
 /// What stands before an [`Info`] in its file, so that another release knows whether it can read on.
 pub(super) type Versioned<T> = (u32, T);
 
+/// How often it is tried to end an entry.
+const RETIRE_TRIES: u32 = 3;
+
 /// The journal of one entry.
 pub struct Journal {
     spool: Arc<Spool>,
@@ -122,7 +125,13 @@ impl Journal {
     /// `Spool`; the entry may come back at the next mount.
     pub fn retire(&self) -> Result<()> {
         let disk = &self.spool.disk;
-        disk.remove(&self.id.info()).and_then(|()| disk.sync_names()).map_err(failed)?;
+        let remove = || disk.remove(&self.id.info()).and_then(|()| disk.sync_names());
+        // What comes back may be uploaded again under a name that it no longer has.
+        let mut removed = remove();
+        for _ in 1..RETIRE_TRIES {
+            removed = removed.or_else(|_| remove());
+        }
+        removed.map_err(failed)?;
         for rest in [self.id.data(), self.id.log()] {
             if let Err(error) = disk.remove(&rest) {
                 tracing::debug!(%rest, %error, "left to the next mount");

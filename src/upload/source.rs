@@ -127,6 +127,12 @@ impl Source {
         base.visible = 0;
     }
 
+    /// Whether nothing of the service's version below shows through.
+    pub fn is_complete(&self) -> bool {
+        let visible = self.base().visible;
+        self.cached.holds(0..visible)
+    }
+
     /// Takes what there is room for of `data`; how many bytes.
     pub(super) fn write(&self, at: u64, data: &[u8]) -> usize {
         self.cached.write(at, data)

@@ -143,7 +143,7 @@ fn documented_defaults_are_the_defaults() {
         assert!(said.starts_with(&format!("{default}.")), "{option} in the manual page");
         checked += 1;
     }
-    assert_eq!(checked, 7);
+    assert_eq!(checked, 8);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn run(script: &str, folder: &Path) -> Output {
         .current_dir(package())
         .env("PATH", path)
         .env("TMPDIR", folder)
-        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env("XDG_STATE_HOME", folder.join("cache"))
         .env("XDG_DATA_HOME", folder.join("data"))
         .output()
         .unwrap()

@@ -6,7 +6,7 @@
 //! **Order and concurrency.** One lock over everything, held for memory work; bytes are received outside of it.
 //! **Failure.** It fails only by what the caller does. Faults, latency and slow links are layers
 //! ([`layer::fault`](super::layer)). **Crash.** Everything is gone; a token of another process is unknown here. An upload
-//! without a session that is known is recognised by its SHA-1, and not by its size.
+//! without a session that is known is recognised by its size and, where it is told, its SHA-1.
 
 mod config;
 mod session;

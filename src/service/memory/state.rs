@@ -175,11 +175,11 @@ impl State {
 }
 
 /// Whether `node` can only be the result of the upload `spec`: it is not what stood there before, and it has the size and
-/// the SHA-1. As many bytes may be somebody else's, so without a SHA-1 nothing is believed.
+/// the SHA-1, where that is known.
 fn is_what_was_sent(spec: &Spec, node: &Node) -> bool {
     let old = spec.replaces.as_ref().is_some_and(|replaced| replaced.version == node.version);
     let same = |expected: Sha1Digest| node.sha1 == Some(expected);
-    !old && spec.size == Some(node.size) && spec.sha1.is_some_and(same)
+    !old && spec.size == Some(node.size) && spec.sha1.is_none_or(same)
 }
 
 pub(super) fn exact_size(spec: &Spec) -> Result<u64, Refusal> {

@@ -11,7 +11,7 @@ use crate::service::memory::{Memory, MemoryConfig};
 use crate::spool::model::{End, Fate, Model};
 
 /// Set for the full run: every step, instead of one in [`STRIDE`].
-const FULL: &str = "UPLOADFS_TEST_FULL";
+const FULL: &str = "FULL_RUN";
 /// A number that shares no factor with the period of anything in the script.
 const STRIDE: u64 = 7;
 
@@ -41,6 +41,7 @@ fn run(family: &str, config: &MemoryConfig, plan: Plan) -> bool {
         disk = life.end(plan.end, Fate::after(u64::MAX));
     }
     let fate = Fate::after(u64::MAX);
+    tracing::debug!(names = ?disk.listing(), "it is dead");
     let orphans = memory.open_sessions().len();
     let life = Life::begin(&memory, disk.next_life(End::Killed, fate.clone()), fate, plan.close);
     life.drain();
@@ -88,17 +89,5 @@ fn a_killed_process_has_told_the_truth_of_files_it_uploaded() {
 fn whoever_takes_over_may_die_as_well() {
     for second in [1, 3, 8, 14, 25] {
         assert!(every_step(Close::Local, End::PowerCut(second), Some(second)) > 50);
-    }
-}
-
-#[test]
-fn debug_one() {
-    let Ok(steps) = std::env::var("PLAN") else { return };
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr).init();
-    let (family, config) = families().into_iter().find(|f| f.0 == std::env::var("FAMILY").unwrap()).unwrap();
-    for steps in steps.split(',') {
-        eprintln!("--- {steps}");
-        let steps = steps.parse().unwrap();
-        run(family, &config, Plan { close: Close::Local, steps, end: End::Killed, second: None });
     }
 }

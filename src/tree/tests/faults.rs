@@ -14,7 +14,7 @@ use crate::service::{Operation, Service};
 use crate::spool::model::{End, Fate, Model};
 
 /// Set for the full run: every operation, instead of some.
-const FULL: &str = "UPLOADFS_TEST_FULL";
+const FULL: &str = "FULL_RUN";
 
 /// One life with everything that goes wrong in it, and the one after it, in which nothing does.
 fn run(what: String, memory: &Arc<Memory>, service: Arc<dyn Service>, disk: Model, close: Close) {

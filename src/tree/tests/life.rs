@@ -54,13 +54,15 @@ struct Mortal(Arc<Fate>);
 impl Layer for Mortal {
     async fn around<'a, T: Send + 'a>(
         &'a self,
-        _call: Call<'a>,
+        call: Call<'a>,
         run: impl Fn() -> Answer<'a, T> + Send + Sync + 'a,
     ) -> Result<T> {
         if !self.0.step() {
             std::future::pending::<()>().await;
         }
+        tracing::debug!(operation = %call.operation, subject = %call.subject, "request");
         let answer = run().await;
+        tracing::debug!(operation = %call.operation, subject = %call.subject, error = ?answer.as_ref().err(), "answer");
         if !self.0.step() {
             std::future::pending::<()>().await;
         }

@@ -21,6 +21,9 @@ struct Name {
     acknowledged: Vec<Option<Vec<u8>>>,
     /// What calls that did not return 0 may have left.
     possible: Vec<Option<Vec<u8>>>,
+    /// What calls before the last one had left. A rename takes the service's version along first, which may be an older
+    /// one; where that is all that happened before the end, it stands under the new name and the newer one under the old.
+    earlier: Vec<Option<Vec<u8>>>,
     /// How many closes were begun.
     closes: u64,
 }
@@ -65,6 +68,7 @@ impl Script<'_> {
             name.possible.extend(after.clone());
             name.closes += 1;
         });
+        tracing::debug!(name, bytes = bytes.len(), truncate, "put");
         if self.life.put(name, &bytes, truncate).await.is_ok() {
             self.acknowledge(name, after);
         }
@@ -74,18 +78,23 @@ impl Script<'_> {
         // The dead are told nothing.
         if !self.life.fate.is_over() {
             self.note(name, |name| {
-                name.acknowledged = what;
+                name.earlier.extend(std::mem::replace(&mut name.acknowledged, what));
                 name.possible.clear();
             });
         }
     }
 
     async fn rename(&self, from: &'static str, to: &'static str) {
+        tracing::debug!(from, to, "rename");
         let moved = self.may_be(from);
-        let closes = self.ledger.lock().unwrap().names[from].closes;
+        let (closes, older) = {
+            let ledger = self.ledger.lock().unwrap();
+            (ledger.names[from].closes, ledger.names[from].earlier.clone())
+        };
         self.note(from, |name| name.possible.push(None));
         self.note(to, |name| {
             name.possible.extend(moved.clone());
+            name.possible.extend(older);
             name.closes += closes;
         });
         if self.life.rename(from, to).await.is_ok() {
@@ -115,6 +124,7 @@ impl Script<'_> {
         self.put("f", text(11_000, 8), true).await;
         self.remove("f").await;
         self.sync_and_write_on("g").await;
+        tracing::debug!("all is written");
         // What waits arrives while the process still lives.
         if !self.life.fate.is_over() {
             self.life.uploads.end();
@@ -143,7 +153,14 @@ pub(super) fn compare(at: &str, memory: &Memory, life: &Life, ledger: &Ledger) {
         let content = memory.content(&path(name));
         let found = content.as_deref();
         let (len, right) = (found.map(<[u8]>::len), expected.lengths());
-        assert!(expected.may_be(found), "{at}: {name} has {len:?} bytes, and {right:?} are right");
+        let all = || ledger.names.keys().map(|name| (*name, memory.content(&path(name)).map(|bytes| bytes.len())));
+        let here = || life.unsettled().into_iter().map(|(name, bytes)| (name, bytes.len()));
+        assert!(
+            expected.may_be(found),
+            "{at}: {name} has {len:?} bytes, and {right:?} are right; service {:?}, mount {:?}",
+            all().collect::<Vec<_>>(),
+            here().collect::<Vec<_>>(),
+        );
         let versions = memory.file(&path(name)).map_or(0, |file| file.versions);
         assert!(versions <= expected.closes, "{at}: {name} was made {versions} times of {} closes", expected.closes);
     }

@@ -85,8 +85,18 @@ impl Session {
         }
     }
 
-    /// A session that another process left. What became of its last requests is not known: a probe says.
-    pub(super) fn resume(left: OpenSession) -> Self {
+    /// A session that another process left. What became of its last requests is not known: a probe says. Parts that leave
+    /// together are noted in any order: those behind a gap are not counted on.
+    pub(super) fn resume(mut left: OpenSession) -> Self {
+        let mut end = 0;
+        let without_gap = left.sent.iter().zip(0..).take_while(|((index, sent), expected)| {
+            let follows = **index == *expected && sent.range.start == end;
+            end = sent.range.end;
+            follows
+        });
+        let known = without_gap.count() as u32;
+        left.sent.split_off(&known);
+
         let mut session = Session::new(left.token, left.total);
         session.unsure = true;
         session.ended = left.sent.values().any(|sent| sent.last);
@@ -219,6 +229,12 @@ impl Session {
         });
         for cut in self.again.values() {
             self.held.remove(&cut.range.start);
+        }
+        // What another process sent, and did not note.
+        while let Some(receipt) = self.held.get(&self.next_at).filter(|receipt| receipt.index == self.next_index) {
+            self.next_index += 1;
+            self.next_at = receipt.range.end;
+            self.ended |= self.total == Some(self.next_at);
         }
     }
 

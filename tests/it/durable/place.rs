@@ -144,7 +144,12 @@ impl Place {
             Keep::Wiki(wiki) => wiki.versions(name).len(),
             Keep::Office(office) => {
                 let files = office.state().files;
-                files.iter().filter(|file| file.path.ends_with(name)).map(|file| file.versions).sum()
+                // A title without an ending gets a dot.
+                files
+                    .iter()
+                    .filter(|file| file.path.trim_end_matches('.').ends_with(name))
+                    .map(|file| file.versions)
+                    .sum()
             }
             Keep::Yandex(yandex) => yandex.files().iter().filter(|(file, _)| file.ends_with(name)).count(),
             Keep::Cloud(cloud) => cloud.names().iter().filter(|file| file.ends_with(name)).count(),

@@ -229,7 +229,8 @@ fn rival(home: &TempDir, remote: &str) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn entries(spool: &Path) -> usize {
+/// How many files a spool keeps for the next mount.
+pub(crate) fn entries(spool: &Path) -> usize {
     let names = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".info")).count()
 }

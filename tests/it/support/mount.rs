@@ -171,6 +171,11 @@ impl Rig {
         until(&format!("{count} {operation} requests"), || self.faults.count(operation) >= count);
     }
 
+    /// How many files the spool keeps for the next mount.
+    pub(crate) fn entries(&self) -> usize {
+        super::daemon::entries(&self.options.spool)
+    }
+
     /// What the buffers of the mount take.
     pub(crate) fn usage(&self) -> Usage {
         self.mount.as_ref().expect("the mount is live").usage()
