@@ -191,7 +191,7 @@ impl File {
                 let saved = upload.end_save(saving, Fate::Closed, self.written_at()).await;
                 match &saved {
                     Ok(()) => {
-                        self.supersede(&upload).await;
+                        self.supersede(&upload);
                         self.publish(upload);
                     }
                     Err(error) => {
@@ -205,7 +205,7 @@ impl File {
             Step::Wait(answer) => {
                 let result = upload.end_commit(answer, self.files.config.close_deadline).await.map(|_| ());
                 match &result {
-                    Ok(()) => self.supersede(&upload).await,
+                    Ok(()) => self.supersede(&upload),
                     Err(error) => self.not_uploaded(&upload, error).await,
                 }
                 result

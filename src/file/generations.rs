@@ -91,14 +91,18 @@ impl File {
     pub fn settle_generations(&self) {
         let mut generations = self.generations();
         let Generations { current, earlier, published } = &mut *generations;
-        while earlier.first().is_some_and(|oldest| oldest.is_over()) {
-            let oldest = earlier.remove(0);
-            if let Some(node) = oldest.source().node() {
+        for at in 0..earlier.len() {
+            if !earlier[at].is_over() {
+                break;
+            }
+            if let Some(node) = earlier[at].source().node() {
                 let path = self.place.get();
-                earlier.iter().chain([&*current]).for_each(|later| later.follows(path.clone(), node.clone()));
+                earlier[at + 1..].iter().chain([&*current]).for_each(|later| later.follows(path.clone(), node.clone()));
             }
             *published = Some(Instant::now());
         }
+        // Whoever renames or removes the file has to know of those that the spool still has.
+        earlier.retain(|older| !older.is_over() || older.is_saved());
         drop(generations);
         self.turn.notify_waiters();
     }
@@ -125,14 +129,11 @@ impl File {
     }
 
     /// Gives up what is older than `upload`, which has been saved as complete.
-    pub(super) async fn supersede(&self, upload: &Arc<Upload>) {
+    pub(super) fn supersede(&self, upload: &Arc<Upload>) {
         let earlier: Vec<_> = self.uploads().into_iter().take_while(|other| !Arc::ptr_eq(other, upload)).collect();
-        for older in earlier {
-            older.discard();
-            if let Err(error) = older.forget_saved().await {
-                tracing::warn!(path = %self.place.get(), %error, "the next mount finds an old version of it, too");
-            }
-        }
+        // Their entries end when they are over: until then the service may make a version of them, and the next mount
+        // must know what it was.
+        earlier.iter().for_each(Upload::discard);
         self.files.uploads.wake();
         self.settle_generations();
     }

@@ -336,7 +336,12 @@ impl File {
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
         let opener = Opener { process: process::process_of(tid), writable: mode.write };
         if mode.write {
-            self.upload().reopen();
+            let upload = self.upload();
+            if let Some(error) = upload.failure().filter(|_| upload.is_dirty() && !upload.is_closed()) {
+                // It stays parked until somebody writes.
+                self.state().parked.get_or_insert(error);
+            }
+            upload.reopen();
         }
         {
             // Before anything changes: a close that finds nobody else with the file open may publish it as it is.

@@ -63,6 +63,11 @@ impl File {
                 }
             }
         }
+        if upload.is_over()
+            && let Err(error) = upload.forget_saved().await
+        {
+            tracing::warn!(path = %self.place.get(), %error, "the next mount finds an old version of it, too");
+        }
         tracing::debug!(path = %self.place.get(), over = upload.is_over(), "it has had its turn");
         self.settle_generations();
     }

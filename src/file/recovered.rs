@@ -30,7 +30,7 @@ impl File {
     pub async fn go_on(self: &Arc<Self>) {
         let uploads = self.uploads();
         if let Some(newest) = uploads.iter().rev().find(|upload| upload.is_closed()) {
-            self.supersede(newest).await;
+            self.supersede(newest);
         }
         self.look_again().await;
         for upload in uploads {

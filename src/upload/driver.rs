@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -32,6 +32,8 @@ pub struct Upload {
     pub(super) settled: Notify,
     /// Held by whoever saves the file or ends its entry.
     pub(super) journaling: tokio::sync::Mutex<()>,
+    /// The generation after this one, until this one is over.
+    pub(super) next: Mutex<Option<Arc<Upload>>>,
     /// Bytes handed to requests; a close waits as long as this moves.
     pub(super) progress: Arc<AtomicU64>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Core {
     pub(super) journal: Option<Arc<Journal>>,
     /// See [`Info::order`](crate::spool::Info::order).
     pub(super) order: u64,
+    /// When a program last wrote to what was saved.
+    pub(super) modified: SystemTime,
     /// Whether the bytes may change.
     pub(super) seal: Seal,
     /// The journal speaks of other bytes than these.
@@ -76,6 +80,7 @@ impl Core {
             committed: None,
             journal: None,
             order: 0,
+            modified: SystemTime::UNIX_EPOCH,
             seal: Seal::None,
             stale: false,
         }
@@ -114,6 +119,7 @@ impl Upload {
             core: Mutex::new(core),
             settled: Notify::new(),
             journaling: tokio::sync::Mutex::new(()),
+            next: Mutex::new(None),
             progress: Arc::new(AtomicU64::new(0)),
         })
     }
@@ -372,7 +378,8 @@ impl Upload {
                     if outcome.clean {
                         core.seal = if core.seal == Seal::Saving { Seal::Saving } else { Seal::None };
                     }
-                    let ended = core.journal.take_if(|_| outcome.clean);
+                    // It stays known until it is gone: a removal or a rename meanwhile has to wait for that.
+                    let ended = core.journal.clone().filter(|_| outcome.clean);
                     let told = answers(&mut core, ids, &Ok(outcome));
                     match ended {
                         // Nobody hears of success while the next process would still find the file.

@@ -5,7 +5,7 @@
 //! the journal before it leaves; the end of the entry before the program that closed the file hears of success. Saving and
 //! ending one upload exclude one another.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use super::driver::{Answer, Core, tell};
@@ -123,6 +123,7 @@ impl Upload {
             }
         };
         let records = if std::mem::take(&mut self.core().stale) { STALE.to_vec() } else { records };
+        self.core().modified = modified;
         let info = self.info(fate, modified, synced.local.clone());
         let written = blocking(move || {
             synced.wait()?;
@@ -131,7 +132,12 @@ impl Upload {
             } else if !records.is_empty() {
                 journal.append(&records, true)?;
             }
-            journal.store(&info)
+            let stored = journal.store(&info);
+            if stored.is_err() && is_new {
+                // Its program hears that it failed; half done, it would be published by the next mount.
+                journal.retire()?;
+            }
+            stored
         })
         .await;
         if written.is_err() && is_new {
@@ -178,6 +184,10 @@ impl Upload {
         if !self.is_saved() {
             return Ok(());
         }
+        if !self.is_dirty() {
+            // The service has it, under whatever name: what the spool says of it is over.
+            return self.forget_saved().await;
+        }
         self.core().order = self.source.cache().spool().next_order();
         let seal = self.core().seal;
         let known = match seal {
@@ -204,10 +214,26 @@ impl Upload {
     /// The service has the file: its entry ends, and then whoever waits is told.
     pub(super) async fn end_entry(self: Arc<Self>, journal: Arc<Journal>, told: Vec<Answer>) {
         let _one = self.journaling.lock().await;
+        let id = journal.id();
+        self.tell_next().await;
+        self.core().journal.take_if(|known| known.id() == id);
         if let Err(error) = blocking(move || journal.retire()).await {
             tracing::error!(path = %self.place.get(), %error, "uploaded; the next mount may find it in the spool again");
         }
         tell(told);
+    }
+
+    /// The generation after this one takes some of its bytes from what the service has now. It must be written down before
+    /// this one's entry ends: a process that finds only the later one asks for them there.
+    async fn tell_next(&self) {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(next), Some(node)) = (next, self.source.node()) {
+            next.follows(self.place.get(), node);
+            let modified = next.core().modified;
+            if let Err(error) = Box::pin(next.save_again(None, modified)).await {
+                tracing::warn!(path = %self.place.get(), %error, "the spool does not say what a later version rests on");
+            }
+        }
     }
 
     /// Writes `records` into the journal, if there is one. `synced`: they must survive a power cut before this returns.
@@ -284,7 +310,9 @@ impl Upload {
         let source = Source::of_entry(service.clone(), &cache, file, &local, base);
         let left = Left { size: keep, changed: true, ..Left::default() };
         let machine = Machine::resume(service.capability(), left);
-        Ok(Upload::with(self.uploads.clone(), self.place.clone(), source, Core::of(machine)))
+        let next = Upload::with(self.uploads.clone(), self.place.clone(), source, Core::of(machine));
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next.clone());
+        Ok(next)
     }
 
     /// The generation before this one is on the service as `node`.

@@ -45,9 +45,9 @@ fn run(family: &str, config: &MemoryConfig, plan: Plan) -> bool {
     let orphans = memory.open_sessions().len();
     let life = Life::begin(&memory, disk.next_life(End::Killed, fate.clone()), fate, plan.close);
     life.drain();
+    compare(&format!("{family}, {plan:?}"), &memory, &life, &ledger.into_inner().unwrap(), false);
     // Those of files that nobody had saved are left to the service's own clean-up; no other one is.
     assert!(memory.open_sessions().len() <= orphans, "{family}, {plan:?}: a session is left over");
-    compare(&format!("{family}, {plan:?}"), &memory, &life, &ledger.into_inner().unwrap());
     life.end(End::Killed, Fate::after(0));
     survived
 }

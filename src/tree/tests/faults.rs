@@ -26,7 +26,7 @@ fn run(what: String, memory: &Arc<Memory>, service: Arc<dyn Service>, disk: Mode
     let disk = life.end(End::Killed, fate.clone());
     let life = Life::begin(memory, disk, fate, close);
     life.drain();
-    compare(&what, memory, &life, &ledger.into_inner().unwrap());
+    compare(&what, memory, &life, &ledger.into_inner().unwrap(), true);
 }
 
 fn stride() -> u64 {

@@ -135,7 +135,8 @@ impl Life {
     /// It ends; what the next one finds on the disk.
     pub(super) fn end(mut self, end: End, next: Arc<Fate>) -> Model {
         let disk = self.disk.next_life(end, next);
-        self.runtime.take().expect("it lived").shutdown_background();
+        // What it sent is over with it: the next one does not meet its requests.
+        self.runtime.take().expect("it lived").shutdown_timeout(PATIENCE);
         disk
     }
 
