@@ -6,7 +6,7 @@
 //! **Order and concurrency.** One lock over everything, held for memory work; bytes are received outside of it.
 //! **Failure.** It fails only by what the caller does. Faults, latency and slow links are layers
 //! ([`layer::fault`](super::layer)). **Crash.** Everything is gone; a token of another process is unknown here. An upload
-//! without a session that is known is recognised by its size and, where it is told, its SHA-1.
+//! without a session that is known is recognised by its SHA-1, never by its size alone.
 
 mod config;
 mod session;
@@ -178,7 +178,7 @@ impl Memory {
         if capability.sha1 && spec.sha1.is_none() {
             return Err(rule("a file without the SHA-1 that the service asks for"));
         }
-        self.state().commit(&spec, gathering.into_file())
+        self.state().commit_whole(&spec, gathering.into_file())
     }
 }
 

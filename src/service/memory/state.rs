@@ -26,12 +26,37 @@ pub(super) enum Ended {
     Expired,
 }
 
+/// An upload in one request, as it was asked for, and what it has made.
+#[derive(Debug)]
+struct Whole {
+    size: Option<u64>,
+    /// The version that it was to replace.
+    replaces: Option<String>,
+    /// The version that it made.
+    made: String,
+}
+
+impl Whole {
+    fn of(spec: &Spec, made: &Node) -> Self {
+        let replaces = spec.replaces.as_ref().map(|node| node.version.clone());
+        Whole { size: spec.size, replaces, made: made.version.clone() }
+    }
+
+    /// Whether it was asked for as `spec`, and `node` is what it made.
+    fn is(&self, spec: &Spec, node: &Node) -> bool {
+        let replaces = spec.replaces.as_ref().map(|node| &node.version);
+        self.size == spec.size && self.replaces.as_ref() == replaces && self.made == node.version
+    }
+}
+
 /// Everything a memory service holds.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) tree: Tree,
     pub(super) sessions: BTreeMap<u64, Session>,
     ended: BTreeMap<u64, Ended>,
+    /// What was last made in one request, by path.
+    wholes: BTreeMap<RemotePath, Whole>,
     /// Sets this service apart from one of another process, whose tokens must not fit here.
     instance: u64,
     pub(super) record: Record,
@@ -58,6 +83,7 @@ impl State {
             tree: Tree::new(config.names.clone()),
             sessions: BTreeMap::new(),
             ended: BTreeMap::new(),
+            wholes: BTreeMap::new(),
             instance: RandomState::new().hash_one(0),
             record: Record::default(),
         }
@@ -144,6 +170,13 @@ impl State {
         Ok(self.tree.commit(&spec.path, file)?)
     }
 
+    /// The same of a file that came in one request.
+    pub(super) fn commit_whole(&mut self, spec: &Spec, file: Stored) -> Result<Node, Refusal> {
+        let node = self.commit(spec, file)?;
+        self.wholes.insert(spec.path.clone(), Whole::of(spec, &node));
+        Ok(node)
+    }
+
     /// Whether a complete file may have `size` bytes.
     pub(super) fn check_size(&self, config: &MemoryConfig, size: u64) -> Result<(), Refusal> {
         if size == 0 && !config.capability.empty_files {
@@ -168,18 +201,22 @@ impl State {
             None => {}
         }
         match self.tree.node(&spec.path) {
-            Ok(node) if is_what_was_sent(spec, &node) => Progress::Finished(node),
+            Ok(node) if self.is_what_was_sent(spec, &node) => Progress::Finished(node),
             _ => Progress::Gone,
         }
     }
-}
 
-/// Whether `node` can only be the result of the upload `spec`: it is not what stood there before, and it has the size and
-/// the SHA-1, where that is known.
-fn is_what_was_sent(spec: &Spec, node: &Node) -> bool {
-    let old = spec.replaces.as_ref().is_some_and(|replaced| replaced.version == node.version);
-    let same = |expected: Sha1Digest| node.sha1 == Some(expected);
-    !old && spec.size == Some(node.size) && spec.sha1.is_none_or(same)
+    /// Whether `node` can only be the result of the upload `spec`: it is not what stood there before, and it has the size and
+    /// the SHA-1. As many bytes may be somebody else's: where no SHA-1 is known, it must have been made in one request that
+    /// was asked for in the same words.
+    fn is_what_was_sent(&self, spec: &Spec, node: &Node) -> bool {
+        let old = spec.replaces.as_ref().is_some_and(|replaced| replaced.version == node.version);
+        let is_it = match spec.sha1 {
+            Some(expected) => node.sha1 == Some(expected),
+            None => self.wholes.get(&spec.path).is_some_and(|whole| whole.is(spec, node)),
+        };
+        !old && spec.size == Some(node.size) && is_it
+    }
 }
 
 pub(super) fn exact_size(spec: &Spec) -> Result<u64, Refusal> {

@@ -59,7 +59,7 @@ use crate::service::doubts::{Doubts, Pace};
 use crate::service::recent::Recent;
 use crate::service::{
     Begun, Capability, Flow, NamedAt, Node, Page, Part, PartRules, Payload, Progress, Receipt, Service, SessionToken,
-    SizePolicy, Spec,
+    Sha1Digest, SizePolicy, Spec,
 };
 
 /// How long a portal may still be making a file of its chunks after its answer was lost: it copies them one by one. A
@@ -103,6 +103,8 @@ pub struct Onlyoffice {
     wholes: Recent<Open>,
     /// Which session made a file, for the files that were made lately.
     accepted: Recent<String>,
+    /// The content of versions that were read through lately.
+    read_through: Recent<Sha1Digest>,
     /// The largest file that was ever seen here, in bytes.
     seen: AtomicU64,
 }
@@ -138,6 +140,7 @@ impl Onlyoffice {
             doubts: Doubts::new(PACE),
             wholes: Recent::default(),
             accepted: Recent::default(),
+            read_through: Recent::default(),
             seen: AtomicU64::new(0),
         })
     }

@@ -26,7 +26,6 @@ use super::answers::{FileDto, Id, moment};
 use super::chunks::{Open, Origin, Sent};
 use super::index::Entry;
 use super::names;
-use super::plan::Target;
 use super::settle::held_of;
 use super::upload::doubt;
 use crate::error::{Kind, Result};
@@ -86,6 +85,11 @@ impl Onlyoffice {
     /// Whether a file is what was sent: it is read through.
     async fn has_content(&self, spec: &Spec, file: &FileDto, sha1: Sha1Digest) -> Result<bool> {
         let node = Entry::of_file(file.clone()).node();
+        // Asked several times, it is read once. A save in place of the same second is missed then, and made again.
+        let version = format!("{}/{}", node.id, node.version);
+        if let Some(known) = self.read_through.get(&version) {
+            return Ok(known == sha1);
+        }
         let mut reread = Reread::of(node.size);
         while let Some(range) = reread.next() {
             match self.read_file(&spec.path, &node, range).await {
@@ -95,16 +99,21 @@ impl Onlyoffice {
                 Err(error) => return Err(error),
             }
         }
-        Ok(reread.digest() == sha1)
+        let found = reread.digest();
+        self.read_through.put(&version, found);
+        Ok(found == sha1)
     }
 
     /// What became of a session of another process.
     pub(super) async fn probe_inherited(&self, spec: &Spec, open: &Open, receipts: &[Receipt]) -> Result<Progress> {
         if !self.is_there(open).await? {
-            return Ok(match self.look(spec, open).await? {
-                Some(node) => Progress::Finished(node),
-                None => Progress::Gone,
-            });
+            return match self.look(spec, open).await {
+                Ok(Some(node)) => Ok(Progress::Finished(node)),
+                Ok(None) => Ok(Progress::Gone),
+                // With its folder.
+                Err(error) if error.kind == Kind::NotFound => Ok(Progress::Gone),
+                Err(error) => Err(error),
+            };
         }
         let held = held_of(receipts);
         let rest = open.total.saturating_sub(held);
@@ -120,8 +129,7 @@ impl Onlyoffice {
         // What has to be made small, should it be given up.
         let numbers: Vec<u32> = receipts.iter().map(|receipt| receipt.index + 1).collect();
         self.journals.with(&open.id, |journal| journal.numbers.extend(numbers));
-        if open.plan.target == Target::New && self.is_overtaken(open).await? {
-            // It would become a second file of the name. The next session replaces the one that is there.
+        if self.is_overtaken(open).await? {
             self.give_up_quietly(open).await;
             return Ok(Progress::Gone);
         }
@@ -142,10 +150,18 @@ impl Onlyoffice {
         Ok(Progress::Holds(receipts.to_vec()))
     }
 
-    /// Whether somebody has made a file of the name since the session was opened.
+    /// Whether a session would not make any more what it was opened for: somebody has made a file of the name meanwhile,
+    /// beside which it would make a second one, or removed what it replaces, or the folder. The next session knows better.
     async fn is_overtaken(&self, open: &Open) -> Result<bool> {
+        if let Some(known) = open.plan.target.known() {
+            return Ok(self.file_by_id(OP, &known.id).await?.is_none());
+        }
         let is_same = |entry: &Entry| entry.kind == NodeKind::File && names::canonical(&entry.name) == open.plan.name;
-        Ok(self.entries_of(OP, &open.plan.folder).await?.iter().any(is_same))
+        match self.entries_of(OP, &open.plan.folder).await {
+            Ok(entries) => Ok(entries.iter().any(is_same)),
+            Err(error) if error.kind == Kind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends the first bytes of the next chunk by themselves, to a portal that may have counted a chunk nobody knows of: they

@@ -62,9 +62,11 @@ use crate::http::{Client, Cookies, Guests, Settings};
 use crate::path::RemotePath;
 use crate::secret::Token;
 use crate::service::doubts::{Doubts, Pace};
+use crate::service::recent::Recent;
 use crate::service::signer::Signer;
 use crate::service::{
-    Begun, Capability, NamedAt, Node, Page, Part, Payload, Progress, Receipt, Service, SessionToken, SizePolicy, Spec,
+    Begun, Capability, NamedAt, Node, Page, Part, Payload, Progress, Receipt, Service, SessionToken, Sha1Digest,
+    SizePolicy, Spec,
 };
 
 /// Where the service is.
@@ -130,6 +132,8 @@ struct Cloud {
     lifetimes: Lifetimes,
     refresh: Refresh,
     hopeless: Hopeless,
+    /// The content of files that were read through lately.
+    read_through: Recent<Sha1Digest>,
     /// The largest file, in bytes, as far as is known.
     file_max: AtomicU64,
     /// Whether files without content have been refused.
@@ -181,6 +185,7 @@ impl YandexCloud {
             lifetimes: Lifetimes::new(config.ttl_days, config.dialect),
             refresh,
             hopeless: Hopeless::default(),
+            read_through: Recent::default(),
             file_max: AtomicU64::new(config.file_max),
             refuses_empty: AtomicBool::new(false),
             has_small_pages: AtomicBool::new(false),

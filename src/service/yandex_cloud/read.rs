@@ -97,11 +97,16 @@ impl Cloud {
 
     /// The SHA-1 of a file of `size` bytes, as the storage gives it.
     pub(super) async fn sha1_of(&self, id: &str, size: u64) -> Result<Sha1Digest> {
+        if let Some(known) = self.read_through.get(id) {
+            return Ok(known);
+        }
         let mut reread = Reread::of(size);
         while let Some(range) = reread.next() {
             reread.push(&self.read_range(id, size, range).await?);
         }
-        Ok(reread.digest())
+        let found = reread.digest();
+        self.read_through.put(id, found);
+        Ok(found)
     }
 
     /// The file is gone: another one may stand in its place.

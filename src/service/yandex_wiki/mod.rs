@@ -48,7 +48,7 @@ use crate::service::recent::Recent;
 use crate::service::signer::Signer;
 use crate::service::{
     Begun, Capability, Flow, NamedAt, Node, Page, Part, PartRules, Payload, Progress, Receipt, Service, SessionToken,
-    SizePolicy, Spec,
+    Sha1Digest, SizePolicy, Spec,
 };
 
 /// The address of the documented API.
@@ -152,6 +152,8 @@ struct Wiki {
     ended: Recent<()>,
     /// Which session has become which file, for those of late.
     made: Recent<String>,
+    /// The content of files that were read through lately.
+    read_through: Recent<Sha1Digest>,
 }
 
 impl YandexWiki {
@@ -184,6 +186,7 @@ impl YandexWiki {
             asked: Recent::default(),
             ended: Recent::default(),
             made: Recent::default(),
+            read_through: Recent::default(),
         })))
     }
 }

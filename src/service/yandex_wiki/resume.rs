@@ -4,7 +4,8 @@
 //! the journal of the other process is believed, and a part whose receipt is missing there is sent again under its number.
 //! Of one that is not open any more, the attachments of the page tell the rest: what was not there before, has its name, its
 //! size and its user, and is no older than the session. Where the SHA-1 of the upload is known, such a file is read through,
-//! and only its content counts: the same person may have attached as many bytes by another client.
+//! and only its content counts: the same person may have attached as many bytes by another client. Where it is not known,
+//! the session must not say that it is still to be attached.
 //!
 //! **A session whose parts are ended, and of which nothing is attached,** is given up as soon as a lost request to attach it
 //! cannot be running any more, and the file goes out again: the one thing that keeps it from being attached twice.
@@ -14,7 +15,7 @@
 //! bytes, and none lost. A session that was left open by such an upload stays on the wiki, which does not list them.
 
 use super::Wiki;
-use super::answers::{AttachmentDto, Check};
+use super::answers::{AttachmentDto, Check, Status};
 use super::read::FileRef;
 use super::upload::{OP, Open};
 use crate::error::{Kind, Result};
@@ -22,6 +23,19 @@ use crate::service::reread::Reread;
 use crate::service::{Node, Progress, Sha1Digest, Spec};
 
 impl Wiki {
+    /// The file that `open` has become, as far as it can be told from as many bytes of somebody else. The page may be gone.
+    pub(super) async fn look_if_told(&self, spec: &Spec, open: &Open, status: Option<Status>) -> Result<Option<Node>> {
+        // By the wiki's word nothing is attached: what looks like it is not believed without a closer look.
+        let is_told = self.begun.get(&open.id).is_some() || spec.sha1.is_some() || status != Some(Status::Finished);
+        match is_told {
+            true => match self.look(spec, open).await {
+                Err(error) if error.kind == Kind::NotFound => Ok(None),
+                found => found,
+            },
+            false => Ok(None),
+        }
+    }
+
     /// Whether `file`, which looks like that of `open`, is it.
     pub(super) async fn may_be_of(&self, spec: &Spec, open: &Open, file: &AttachmentDto) -> Result<bool> {
         let is_known = self.begun.get(&open.id).is_some() || self.made.get(&file.id).is_some_and(|by| by == open.id);
@@ -36,6 +50,9 @@ impl Wiki {
         if file.check() == Check::Bad {
             return Ok(false);
         }
+        if let Some(known) = self.read_through.get(&file.id) {
+            return Ok(known == sha1);
+        }
         let source = FileRef { page: open.page.clone(), file: file.id.clone(), size: open.size };
         let mut reread = Reread::of(open.size);
         while let Some(range) = reread.next() {
@@ -46,7 +63,9 @@ impl Wiki {
                 Err(error) => return Err(error),
             }
         }
-        Ok(reread.digest() == sha1)
+        let found = reread.digest();
+        self.read_through.put(&file.id, found);
+        Ok(found == sha1)
     }
 
     /// What became of an upload in one go that another process may have made.

@@ -45,7 +45,7 @@ impl Wiki {
         }
         // What another process has asked for may be running from now on.
         let may_be_running = self.doubts.may_be_running(&open.id, open.size);
-        Ok(match (self.look(spec, &open).await?, status) {
+        Ok(match (self.look_if_told(spec, &open, status).await?, status) {
             (Some(node), _) => Progress::Finished(node),
             (None, _) if may_be_running => Progress::Unknown,
             (None, Some(Status::Finished)) => self.end_doubt(&open).await?,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use uploadfs::portal::onlyoffice::{Generation, PASSWORD, USER};
-use uploadfs::portal::yandex_wiki::{OAUTH_TOKEN, ORGANISATION, ROOT_SLUG};
+use uploadfs::portal::yandex_wiki::{OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, YandexWikiConfig};
 use uploadfs::service::yandex_cloud::Dialect;
 
 use crate::support::cloud::Cloud;
@@ -71,7 +71,9 @@ impl Place {
     }
 
     pub(super) fn yandex() -> Place {
-        let yandex = Yandex::small();
+        let mut config = YandexWikiConfig::new(OrganisationKind::Yandex360);
+        config.settings.operation_ms = 1;
+        let yandex = Yandex::of(config);
         let url = yandex.portal.url();
         let lines = format!(
             "service = \"yandex-wiki\"\nurl = {url:?}\ntoken_file = \"secret\"\nfolder = {ROOT_SLUG:?}\n\

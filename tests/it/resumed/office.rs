@@ -10,7 +10,7 @@ use super::journal::{Digest, File, Writer, resume};
 use super::*;
 use crate::support::clock::turned;
 use crate::support::office::{CHUNK, GENERATIONS, Office};
-use crate::support::upload::{any, settled, text};
+use crate::support::upload::{any, content, settled, text};
 
 /// Another user.
 const OTHER: &str = "other@portal.test";
@@ -172,6 +172,42 @@ fn a_file_that_has_not_got_its_title_yet_gets_it() {
                 assert_eq!(titles, ["/My documents/A.bin", "/My documents/a.bin"]);
             });
             assert_eq!(office.portal.violations(), []);
+        }
+    }
+}
+
+/// What a session was to replace, or the folder it was to make a file in, may be in the trash by now.
+#[test]
+fn a_session_for_what_is_gone_is_begun_again() {
+    for generation in GENERATIONS {
+        for left in [3, 1] {
+            each(
+                || office(generation),
+                async |office, line, before, digest| {
+                    let first = office.process(line).await;
+                    let directory = uploadfs::path::RemotePath::parse("d").unwrap();
+                    let node = first.mkdir(&directory).await.unwrap();
+                    let at = directory.join("a.bin");
+                    let replaces = match before {
+                        Before::Nothing => None,
+                        Before::SameSize => Some(any(&*first, &at, &office.text(2)).await.unwrap()),
+                    };
+                    let file = File { path: at.clone(), bytes: office.text(1), replaces: replaces.clone() };
+                    let mut writer = Writer::begin(&*first, &file, digest, None).await.unwrap();
+                    writer.put_all_but(left).await.unwrap();
+                    let journal = writer.end();
+                    if let Some(old) = replaces {
+                        first.remove(&at, &old).await.unwrap();
+                    }
+                    first.remove(&directory, &node).await.unwrap();
+                    first.mkdir(&directory).await.unwrap();
+                    drop(first);
+                    let second = office.process(line).await;
+                    resume(&*second, &file, &journal, None).await.assert_begun_again(&file);
+                    assert_eq!(content(&*second, &at).await.unwrap(), file.bytes);
+                    assert_no_session(office);
+                },
+            );
         }
     }
 }

@@ -7,10 +7,10 @@ use uploadfs::secret::Token;
 use uploadfs::service::Payload;
 
 use super::cases::*;
-use super::journal::{Digest, Journal, Writer, resume};
+use super::journal::{Digest, File, Journal, Writer, resume};
 use super::*;
 use crate::support::clock::turned;
-use crate::support::upload::any;
+use crate::support::upload::{any, content};
 use crate::support::yandex::{PART, Yandex, small};
 
 /// The token of somebody else.
@@ -108,6 +108,55 @@ fn what_was_ended_and_not_attached_is_sent_again() {
     }
 }
 
+/// The wiki says that the session is still to be attached, so it is not what looks like its file.
+#[test]
+fn what_was_ended_is_not_taken_for_what_the_same_person_has_attached() {
+    each(wiki, async |wiki, line, before, digest| {
+        let file = file(wiki, line, Yandex::LARGE, before).await;
+        let first = wiki.process(line).await;
+        let mut writer = Writer::begin(&*first, &file, digest, None).await.unwrap();
+        writer.put_all_but(0).await.unwrap();
+        lose(wiki, "finish", When::After);
+        assert_doubt(writer.finish().await);
+        let journal = writer.end();
+        drop(first);
+        any(&*wiki.process(line).await, &path(), &wiki.text(3)).await.unwrap();
+        resume(&*wiki.process(line).await, &file, &journal, None).await.assert_begun_again(&file);
+        assert_content(wiki, line, &file.bytes).await;
+        assert_no_session(wiki);
+    });
+}
+
+/// A page that was made anew is another one.
+#[test]
+fn a_page_that_is_gone_takes_its_sessions_along() {
+    for (left, is_ended) in [(2, false), (0, false), (0, true)] {
+        each(wiki, async |wiki, line, before, digest| {
+            if before == Before::SameSize {
+                return;
+            }
+            let first = wiki.process(line).await;
+            let directory = uploadfs::path::RemotePath::parse("d").unwrap();
+            let node = first.mkdir(&directory).await.unwrap();
+            let file = File { path: directory.join("a.bin"), bytes: wiki.text(1), replaces: None };
+            let mut writer = Writer::begin(&*first, &file, digest, None).await.unwrap();
+            writer.put_all_but(left).await.unwrap();
+            if is_ended {
+                lose(wiki, "finish", When::After);
+                assert_doubt(writer.finish().await);
+            }
+            let journal = writer.end();
+            first.remove(&directory, &node).await.unwrap();
+            first.mkdir(&directory).await.unwrap();
+            drop(first);
+            let second = wiki.process(line).await;
+            resume(&*second, &file, &journal, None).await;
+            assert_eq!(content(&*second, &file.path).await.unwrap(), file.bytes);
+            assert_no_session(wiki);
+        });
+    }
+}
+
 #[test]
 fn what_was_to_be_replaced_and_is_still_there_is_removed() {
     each(wiki, async |wiki, line, before, digest| {
@@ -169,7 +218,7 @@ fn a_file_that_went_in_one_go_is_recognised_by_its_content() {
             }
             assert_once(&wiki, &file.bytes, Before::SameSize);
             // Asked about what was never sent, it finds as many bytes, and not these.
-            let other = super::journal::File { bytes: wiki.text(9), ..file };
+            let other = File { bytes: wiki.text(9), ..file };
             let spec = other.spec(&*wiki.process(line).await, Digest::Known);
             let resumed = resume(&*wiki.process(line).await, &other, &Journal::of_whole(&spec), None).await;
             resumed.assert_begun_again(&other);
@@ -186,7 +235,7 @@ fn many_that_were_left_are_all_gone_on_with() {
         let mut left = Vec::new();
         for number in 0..5_usize {
             let path = uploadfs::path::RemotePath::parse(&format!("file-{number}.bin")).unwrap();
-            let file = super::journal::File { path, bytes: wiki.text(number as u64), replaces: None };
+            let file = File { path, bytes: wiki.text(number as u64), replaces: None };
             let mut writer = Writer::begin(&*first, &file, Digest::Unknown, None).await.unwrap();
             writer.put_all_but(number).await.unwrap();
             left.push((file, writer.end(), number));
@@ -197,7 +246,7 @@ fn many_that_were_left_are_all_gone_on_with() {
             resume(&*second, file, journal, None).await.assert_gone_on(wiki.missing(*parts));
         }
         for (file, ..) in &left {
-            assert_eq!(crate::support::upload::content(&*second, &file.path).await.unwrap(), file.bytes);
+            assert_eq!(content(&*second, &file.path).await.unwrap(), file.bytes);
         }
         assert_no_session(&wiki);
         // What is taken over may also be dropped.
