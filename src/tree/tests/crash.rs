@@ -44,7 +44,7 @@ fn run(family: &str, config: &MemoryConfig, plan: Plan) -> bool {
     tracing::debug!(names = ?disk.listing(), "it is dead");
     let orphans = memory.open_sessions().len();
     let life = Life::begin(&memory, disk.next_life(End::Killed, fate.clone()), fate, plan.close);
-    life.drain();
+    life.arrive();
     compare(&format!("{family}, {plan:?}"), &memory, &life, &ledger.into_inner().unwrap(), false);
     // Those of files that nobody had saved are left to the service's own clean-up; no other one is.
     assert!(memory.open_sessions().len() <= orphans, "{family}, {plan:?}: a session is left over");

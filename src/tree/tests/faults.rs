@@ -25,7 +25,7 @@ fn run(what: String, memory: &Arc<Memory>, service: Arc<dyn Service>, disk: Mode
     let fate = Fate::after(u64::MAX);
     let disk = life.end(End::Killed, fate.clone());
     let life = Life::begin(memory, disk, fate, close);
-    life.drain();
+    life.arrive();
     compare(&what, memory, &life, &ledger.into_inner().unwrap(), true);
 }
 

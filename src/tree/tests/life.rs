@@ -124,7 +124,12 @@ impl Life {
         })
     }
 
-    /// Waits until nothing is under way any more, unless it dies before.
+    /// Waits until everything has arrived that can, however often it is tried, unless it dies before.
+    pub(super) fn arrive(&self) {
+        self.live(async |life| life.uploads.drained().await);
+    }
+
+    /// Waits until nothing is under way any more, and tries nothing twice; unless it dies before.
     pub(super) fn drain(&self) {
         self.live(async |life| {
             life.uploads.end();
