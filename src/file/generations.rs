@@ -129,11 +129,17 @@ impl File {
     }
 
     /// Gives up what is older than `upload`, which has been saved as complete.
-    pub(super) fn supersede(&self, upload: &Arc<Upload>) {
+    pub(super) fn supersede(self: &Arc<Self>, upload: &Arc<Upload>) {
         let earlier: Vec<_> = self.uploads().into_iter().take_while(|other| !Arc::ptr_eq(other, upload)).collect();
         // Their entries end when they are over: until then the service may make a version of them, and the next mount
         // must know what it was.
-        earlier.iter().for_each(Upload::discard);
+        for older in earlier {
+            let waits_for_nobody = older.has_given_up();
+            older.discard();
+            if waits_for_nobody {
+                self.publish(older);
+            }
+        }
         self.files.uploads.wake();
         self.settle_generations();
     }

@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) order: u64,
     /// When a program last wrote to what was saved.
     pub(super) modified: SystemTime,
+    /// Another process began it.
+    pub(super) resumed: bool,
     /// Whether the bytes may change.
     pub(super) seal: Seal,
     /// The journal speaks of other bytes than these.
@@ -81,6 +83,7 @@ impl Core {
             journal: None,
             order: 0,
             modified: SystemTime::UNIX_EPOCH,
+            resumed: false,
             seal: Seal::None,
             stale: false,
         }

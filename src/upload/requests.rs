@@ -68,6 +68,7 @@ impl Upload {
                 self.spawn(async move |upload| {
                     let spec = asked.unwrap_or_else(|| Spec { sha1, ..upload.spec(known) });
                     let session = session.as_ref().map(|(token, receipts)| (token, receipts.as_slice()));
+                    let spec = upload.recognisable(spec).await;
                     let result = upload.uploads.service().probe(&spec, session).await;
                     if matches!(result, Ok(Progress::Unknown)) {
                         // Work on the other side is progress too: whoever waits in a close goes on waiting.
@@ -114,6 +115,18 @@ impl Upload {
         };
         self.forget_asked(&result).await;
         self.event(Event::Finished { result });
+    }
+
+    /// What another process asked for can be recognised by its content only: this one has none of its memories. Without
+    /// the content (the service's older version that it rests on is gone) the service is asked all the same.
+    async fn recognisable(&self, spec: Spec) -> Spec {
+        let (Some(size), None, true) = (spec.size, spec.sha1, self.core().resumed) else { return spec };
+        let content = Outgoing::new(self.source.clone(), self.progress.clone(), true);
+        let sha1 = content.sha1_of(size).await.unwrap_or_else(|error| {
+            tracing::debug!(path = %spec.path, %error, "asked about without a checksum");
+            None
+        });
+        Spec { sha1, ..spec }
     }
 
     /// From here on the service may have the file: whoever goes on with it must ask first.

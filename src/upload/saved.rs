@@ -278,6 +278,7 @@ impl Upload {
         let machine = Machine::resume(uploads.service().capability(), left);
         let core = Core {
             begun_at,
+            resumed: true,
             journal: Some(Arc::new(journal)),
             order: info.order,
             seal,

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::life::{Life, path, text, write};
 use crate::file::OpenMode;
 use crate::service::memory::Memory;
+
+/// So many milliseconds are enough for everything here to arrive, unless something fails.
+const WAITS: u32 = 100;
 
 /// What programs were told, and what else may have become of a name.
 #[derive(Default, Debug)]
@@ -114,25 +118,33 @@ impl Script<'_> {
         }
     }
 
-    /// What the programs do.
+    /// What the programs do. (What happens to files that are still waiting is in `sealed.rs`.)
     pub(super) async fn run(&self) {
         self.put("a", text(30_000, 1), true).await;
         self.put("b", text(100, 2), true).await;
+        self.put("c", text(12_345, 6), true).await;
+        self.arrived().await;
         self.put("a", text(20_000, 3), true).await;
         self.put("b", text(9_000, 4), false).await;
-        self.put("b", text(300, 5), false).await;
-        self.put("c", text(12_345, 6), true).await;
+        self.arrived().await;
         self.rename("b", "d").await;
         self.put("e", text(7_000, 7), true).await;
-        self.rename("e", "c").await;
         self.put("f", text(11_000, 8), true).await;
+        self.arrived().await;
         self.remove("f").await;
         self.sync_and_write_on("g").await;
-        tracing::debug!("all is written");
         // What waits arrives while the process still lives.
-        if !self.life.fate.is_over() {
-            self.life.uploads.end();
-            self.life.uploads.drained().await;
+        self.arrived().await;
+    }
+
+    /// Waits until the service has everything, or for a while where something keeps it from that.
+    async fn arrived(&self) {
+        for _ in 0..WAITS {
+            let waits = self.life.tree.unsettled().iter().any(|(path, _)| path.as_str() != "g");
+            if !waits || self.life.fate.is_over() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
