@@ -17,7 +17,7 @@
 //! **Concurrency.** Everything but the lock does blocking I/O. The bytes belong to the one thread `spool-io`, which the cache
 //! runs; journals are written from threads for blocking work, so that a sync keeps no reader waiting.
 //!
-//! **Failure.** Every failure is an [`Error`](crate::error::Error) of the kind `SpoolFull` or `Spool`; nothing is
+//! **Failure.** Every failure is an [`Error`] of the kind `SpoolFull` or `Spool`; nothing is
 //! retried here. **Crash.** Spill files without an entry are swept away; the lock is released by the kernel.
 
 pub(crate) mod disk;
