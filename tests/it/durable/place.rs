@@ -6,13 +6,10 @@ use std::sync::Arc;
 
 use uploadfs::portal::onlyoffice::{Generation, PASSWORD, USER};
 use uploadfs::portal::yandex_wiki::{OAUTH_TOKEN, ORGANISATION, OrganisationKind, ROOT_SLUG, YandexWikiConfig};
-use uploadfs::service::yandex_cloud::Dialect;
 
-use crate::support::cloud::Cloud;
 use crate::support::daemon::{Remote, Section};
 use crate::support::office::Office;
 use crate::support::proxy::{Proxy, Request};
-use crate::support::wiki::{Which, Wiki};
 use crate::support::yandex::Yandex;
 
 /// What a request is to this test.
@@ -36,22 +33,9 @@ pub(super) struct Place {
 enum Keep {
     Office(Arc<Office>),
     Yandex(Arc<Yandex>),
-    Cloud(Arc<Cloud>),
-    Wiki(Wiki),
 }
 
 impl Place {
-    /// Every service; the real wiki among them.
-    pub(super) fn all() -> Vec<Place> {
-        let dialects = [("cloud", Dialect::Native), ("cloud, openai", Dialect::OpenAi)];
-        let generations = [("portal, new", Generation::G3), ("portal, old", Generation::G0)];
-        let mut all: Vec<_> = generations.map(|(name, generation)| Place::office(name, generation)).into();
-        all.push(Place::yandex());
-        all.extend(dialects.map(|(name, dialect)| Place::cloud(name, dialect)));
-        all.push(Place::wiki());
-        all
-    }
-
     pub(super) fn office(name: &'static str, generation: Generation) -> Place {
         let office = Office::small(generation);
         let remote = Remote {
@@ -67,7 +51,7 @@ impl Place {
             "POST" | "PUT" => UPLOAD,
             _ => OTHER,
         };
-        Place { name, section, url, address, kind, sizes: vec![900_000, 5000], keep: Keep::Office(Arc::new(office)) }
+        Place { name, section, url, address, kind, sizes: vec![40_000, 3000], keep: Keep::Office(Arc::new(office)) }
     }
 
     pub(super) fn yandex() -> Place {
@@ -87,26 +71,6 @@ impl Place {
         };
         let sizes = vec![9_000_000, 5000];
         Place { name: "yandex wiki", section, url, address, kind, sizes, keep: Keep::Yandex(Arc::new(yandex)) }
-    }
-
-    fn cloud(name: &'static str, dialect: Dialect) -> Place {
-        let cloud = Cloud::new(dialect);
-        let (url, address, section) = (cloud.portal.url(), cloud.portal.address(), cloud.section());
-        let kind = |request: &Request| if request.method == "POST" { UPLOAD } else { OTHER };
-        Place { name, section, url, address, kind, sizes: vec![50_000], keep: Keep::Cloud(Arc::new(cloud)) }
-    }
-
-    fn wiki() -> Place {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let wiki = runtime.block_on(Wiki::take(Which::Wide));
-        let remote = wiki.remote();
-        let address = ([127, 0, 0, 1], wiki.env("MW_PORT").parse().unwrap()).into();
-        let kind = |request: &Request| match request.argument("action").as_deref() {
-            Some("upload") => UPLOAD,
-            _ => OTHER,
-        };
-        let (url, section) = (remote.url.clone(), remote.section());
-        Place { name: "mediawiki", section, url, address, kind, sizes: vec![3_000_000, 5000], keep: Keep::Wiki(wiki) }
     }
 
     /// A proxy before it, and how it is reached through that.
@@ -135,15 +99,12 @@ impl Place {
         match &self.keep {
             Keep::Office(office) => assert_eq!(office.state().violations, [], "{}", self.name),
             Keep::Yandex(yandex) => assert_eq!(yandex.portal.violations(), [], "{}", self.name),
-            Keep::Cloud(cloud) => cloud.assert_clean(),
-            Keep::Wiki(_) => {}
         }
     }
 
     /// How many versions of the file it has, where it tells.
     pub(super) fn versions(&self, name: &str) -> usize {
         match &self.keep {
-            Keep::Wiki(wiki) => wiki.versions(name).len(),
             Keep::Office(office) => {
                 let files = office.state().files;
                 // A title without an ending gets a dot.
@@ -154,7 +115,6 @@ impl Place {
                     .sum()
             }
             Keep::Yandex(yandex) => yandex.files().iter().filter(|(file, _)| file.ends_with(name)).count(),
-            Keep::Cloud(cloud) => cloud.names().iter().filter(|file| file.ends_with(name)).count(),
         }
     }
 }
