@@ -214,8 +214,10 @@ impl Dead {
 fn command(home: &TempDir, remote: &str, dir: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
     command.args(["mount", "-v", remote]).arg(home.path().join(dir));
-    command.arg("--config").arg(home.path().join("config.toml")).arg("--spool").arg(home.path().join("spool"));
-    command.args(arguments);
+    command.arg("--config").arg(home.path().join("config.toml")).args(arguments);
+    if !arguments.contains(&"--spool") {
+        command.arg("--spool").arg(home.path().join("spool"));
+    }
     command
 }
 
