@@ -127,7 +127,7 @@ fn die(place: &Place, death: Death) -> Option<Copy> {
     met?;
     // What hangs never arrives: requests that arrive late are for other tests.
     proxy.heal();
-    let daemon = daemon.mount_again(&section, &arguments);
+    let daemon = daemon.mount_again(place.later(&section), &arguments);
     let compare = format!("cmp $L/{name} {name}");
     if copy.acknowledged {
         daemon.sh(&compare).ok();

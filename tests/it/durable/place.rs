@@ -128,6 +128,12 @@ impl Place {
         (proxy, section)
     }
 
+    /// How the next daemon reaches it that has the spool of one that went through the proxy. A MediaWiki sends readers to
+    /// its own address, which is not the proxy's.
+    pub(super) fn later<'a>(&'a self, through: &'a Section) -> &'a Section {
+        if matches!(self.keep, Keep::Wiki(_)) { &self.section } else { through }
+    }
+
     /// How it is reached directly.
     pub(super) fn direct(&self) -> &Section {
         &self.section

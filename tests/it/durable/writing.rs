@@ -31,14 +31,14 @@ struct Step {
     source: usize,
 }
 
-/// What program number `program` does, in order.
-fn steps(program: usize) -> Vec<Step> {
+/// What program number `program` does in the life of this seed, in order.
+fn steps(seed: u64, program: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     for file in 0..FILES {
         let source = (program + file) % SIZES.len();
-        steps.push(Step { name: format!("F{program}-{file}.bin"), source });
+        steps.push(Step { name: format!("F{seed}-{program}-{file}.bin"), source });
         if file % AGAIN == AGAIN - 1 {
-            let name = format!("F{program}-{}.bin", file - 1);
+            let name = format!("F{seed}-{program}-{}.bin", file - 1);
             steps.push(Step { name, source: (source + 1) % SIZES.len() });
         }
     }
@@ -46,14 +46,14 @@ fn steps(program: usize) -> Vec<Step> {
 }
 
 /// Writes down when it begins with a copy and when `cp` said 0; ends with the first that fails.
-fn start(daemon: &Daemon, program: usize) -> Running {
+fn start(daemon: &Daemon, seed: u64, program: usize) -> Running {
     let line = |(number, step): (usize, &Step)| {
         let Step { name, source } = step;
         format!(
             "echo {number} >> $L/begun{program}; cp $L/source{source} {name} || exit 0; echo {number} >> $L/done{program}"
         )
     };
-    let lines: Vec<String> = steps(program).iter().enumerate().map(line).collect();
+    let lines: Vec<String> = steps(seed, program).iter().enumerate().map(line).collect();
     daemon.shell(&lines.join("\n"))
 }
 
@@ -72,11 +72,11 @@ struct Told {
     perhaps: Option<usize>,
 }
 
-fn told(daemon: &Daemon) -> BTreeMap<String, Told> {
+fn told(daemon: &Daemon, seed: u64) -> BTreeMap<String, Told> {
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
     for program in 0..PROGRAMS {
         let (begun, done) = (lines(daemon, "begun", program), lines(daemon, "done", program));
-        for (number, step) in steps(program).into_iter().take(begun).enumerate() {
+        for (number, step) in steps(seed, program).into_iter().take(begun).enumerate() {
             let about = told.entry(step.name).or_default();
             match number < done {
                 true => about.last = Some(step.source),
@@ -118,7 +118,7 @@ fn die(place: &Place, seed: u64) -> usize {
     if let Some(nth) = hangs_from {
         proxy.add(Place::uploads(), When::From(nth), Fault::HangBefore(Gate::new()));
     }
-    let copies: usize = (0..PROGRAMS).map(|program| steps(program).len()).sum();
+    let copies: usize = (0..PROGRAMS).map(|program| steps(seed, program).len()).sum();
     let (after_copies, after_requests) = match random.bool() {
         true => (random.usize(1..=copies), usize::MAX),
         false => (usize::MAX, random.usize(1..=REQUESTS as usize)),
@@ -128,7 +128,7 @@ fn die(place: &Place, seed: u64) -> usize {
         place.name
     );
     let mounted = proxy.seen().len();
-    let mut programs: Vec<Running> = (0..PROGRAMS).map(|program| start(&daemon, program)).collect();
+    let mut programs: Vec<Running> = (0..PROGRAMS).map(|program| start(&daemon, seed, program)).collect();
     until(&what, || {
         let done: usize = (0..PROGRAMS).map(|program| lines(&daemon, "done", program)).sum();
         let all_ended = !programs.iter_mut().any(Running::is_running);
@@ -138,7 +138,7 @@ fn die(place: &Place, seed: u64) -> usize {
     programs.into_iter().for_each(|program| drop(program.wait()));
     proxy.heal();
     let daemon = daemon.mount_again(&section, &arguments);
-    let told = told(&daemon);
+    let told = told(&daemon, seed);
     compare(&daemon, &told, &format!("{what}: at once"));
     until("what was closed to arrive", || daemon.entries() == 0);
     assert!(daemon.end().success(), "{what}");
@@ -150,8 +150,6 @@ fn die(place: &Place, seed: u64) -> usize {
         let files = place.files(name);
         assert!(files == 1 || files == 0 && about.last.is_none(), "{what}: {files} of {name}");
     }
-    // The next seed uses the same names.
-    fresh.sh("rm -f F*").ok();
     told.values().filter_map(|about| about.last).map(|source| SIZES[source]).sum()
 }
 
