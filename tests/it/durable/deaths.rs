@@ -45,23 +45,61 @@ enum Requests {
     Every,
 }
 
-impl Requests {
-    fn add(self, proxy: &Proxy, when: When, fault: Fault) {
-        match self {
+/// The request at which a process dies, counted from 1.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    requests: Requests,
+    at: At,
+    nth: u64,
+}
+
+impl Moment {
+    /// From here on the proxy holds that request and all after it. Those that hang already hang for ever: requests that
+    /// arrive late are for other tests.
+    fn arm(self, proxy: &Proxy) -> Armed<'_> {
+        proxy.heal();
+        let armed = Armed { proxy, at: self.at, since: proxy.seen().len() };
+        let (when, gate) = (When::From(self.nth), Gate::new());
+        let fault = match self.at {
+            At::Before => Fault::HangBefore(gate),
+            At::After => Fault::HangAfter(gate),
+        };
+        match self.requests {
             Requests::Uploads => proxy.add(Place::uploads(), when, fault),
             Requests::Every => proxy.add_where(|_| true, when, fault),
         }
+        armed
     }
 }
 
-/// One death: at the `nth` request of the upload of a file of `size` bytes.
+/// A proxy that waits for a [`Moment`].
+struct Armed<'a> {
+    proxy: &'a Proxy,
+    at: At,
+    since: usize,
+}
+
+impl Armed<'_> {
+    /// The first request that was held.
+    fn held(&self) -> Option<Seen> {
+        self.proxy.seen().into_iter().skip(self.since).find(|seen| seen.fault.is_some())
+    }
+
+    /// Whether it has come to where the process is to die.
+    fn has_come(&self) -> bool {
+        self.held()
+            .is_some_and(|seen| matches!((self.at, seen.server), (At::Before, _) | (At::After, Server::Answered(_))))
+    }
+}
+
+/// How a file of `size` bytes is copied, and who dies when.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     close: Close,
-    requests: Requests,
     size: usize,
-    at: At,
-    nth: u64,
+    moment: Moment,
+    /// When the next one dies, too.
+    again: Option<Moment>,
 }
 
 /// What became of a copy.
@@ -71,29 +109,20 @@ struct Copy {
     seed: u64,
     /// Whether the program was told that it is there.
     acknowledged: bool,
+    /// How many daemons have died of it.
+    deaths: usize,
     what: String,
 }
 
 impl Copy {
     fn new(size: usize, what: String) -> Copy {
         let seed = fastrand::u64(..);
-        Copy { name: format!("Death-{seed:016x}.bin"), size, seed, acknowledged: false, what }
+        Copy { name: format!("Death-{seed:016x}.bin"), size, seed, acknowledged: false, deaths: 0, what }
     }
 
     fn put_local(&self, daemon: &Daemon) {
         fs::write(daemon.local(&self.name), text(self.size, self.seed)).unwrap();
     }
-}
-
-/// The requests that `fault` held.
-fn held(proxy: &Proxy) -> Option<Seen> {
-    proxy.seen().into_iter().find(|seen| seen.fault.is_some())
-}
-
-/// Whether it has come to where the daemon is to die.
-fn stands_still(proxy: &Proxy, at: At) -> bool {
-    let held = held(proxy);
-    held.is_some_and(|seen| matches!((at, seen.server), (At::Before, _) | (At::After, Server::Answered(_))))
 }
 
 /// Copies a file, dies, mounts again; `None` if there was no such request.
@@ -103,31 +132,33 @@ fn die(place: &Place, death: Death) -> Option<Copy> {
     let daemon = Daemon::mount_section(&section, &arguments);
     let mut copy = Copy::new(death.size, format!("{}, {death:?}", place.name));
     copy.put_local(&daemon);
-    let gate = Gate::new();
-    let fault = match death.at {
-        At::Before => Fault::HangBefore(gate),
-        At::After => Fault::HangAfter(gate),
-    };
-    death.requests.add(&proxy, When::From(death.nth), fault);
+    let armed = death.moment.arm(&proxy);
     let name = copy.name.clone();
     let mut copying = Some(daemon.shell(&format!("exec cp $L/{name} {name}")));
     until(&copy.what, || {
         let copying = copying.as_mut().expect("it was started").is_running();
-        stands_still(&proxy, death.at) || !copying && daemon.entries() == 0
+        armed.has_come() || !copying && daemon.entries() == 0
     });
-    let met = held(&proxy);
+    let met = armed.held();
     if death.close == Close::Local && met.as_ref().is_some_and(|seen| seen.kind == Place::uploads()) {
         copying.take().expect("it was started").wait().ok();
         copy.acknowledged = true;
     }
-    let daemon = daemon.die();
+    let mut dead = daemon.die();
     if let Some(copying) = copying {
         copy.acknowledged = copying.wait().success();
     }
     met?;
-    // What hangs never arrives: requests that arrive late are for other tests.
+    copy.deaths = 1;
+    if let Some(again) = death.again {
+        let armed = again.arm(&proxy);
+        let daemon = dead.mount_again(&section, &arguments);
+        until(&copy.what, || armed.has_come() || daemon.entries() == 0);
+        copy.deaths += usize::from(armed.held().is_some());
+        dead = daemon.die();
+    }
     proxy.heal();
-    let daemon = daemon.mount_again(place.later(&section), &arguments);
+    let daemon = dead.mount_again(place.later(&section), &arguments);
     let compare = format!("cmp $L/{name} {name}");
     if copy.acknowledged {
         daemon.sh(&compare).ok();
@@ -147,36 +178,41 @@ fn die(place: &Place, death: Death) -> Option<Copy> {
     Some(copy)
 }
 
-/// How many requests a copy makes that nothing disturbs.
-fn requests(place: &Place, death: Death) -> u64 {
+/// How many such requests a copy makes that nothing disturbs.
+fn count(place: &Place, close: Close, size: usize, requests: Requests) -> u64 {
     let (proxy, section) = place.proxied();
-    let daemon = Daemon::mount_section(&section, &death.close.arguments());
+    let daemon = Daemon::mount_section(&section, &close.arguments());
     let before = proxy.seen().len();
-    let copy = Copy::new(death.size, format!("{}, undisturbed", place.name));
+    let copy = Copy::new(size, format!("{}, undisturbed", place.name));
     copy.put_local(&daemon);
     daemon.sh(&format!("cp $L/{0} {0}", copy.name)).ok();
     until("the upload to be done", || daemon.entries() == 0);
     let seen = proxy.seen();
-    let counted = |seen: &&Seen| death.requests == Requests::Every || seen.kind == Place::uploads();
+    let counted = |seen: &&Seen| requests == Requests::Every || seen.kind == Place::uploads();
     seen[before..].iter().filter(counted).count() as u64
 }
 
-/// The deaths of one place: all of them, or the two that leave most in doubt.
-fn deaths(place: &Place) -> Vec<Death> {
-    let requests_of = if is_full_run() { Requests::Every } else { Requests::Uploads };
-    let mut deaths = Vec::new();
-    for close in [Close::Local, Close::Remote] {
-        for size in place.sizes {
-            let death = Death { close, requests: requests_of, size, at: At::Before, nth: 1 };
-            let count = requests(place, death);
-            match is_full_run() {
-                true => deaths
-                    .extend((1..=count).flat_map(|nth| [At::Before, At::After].map(|at| Death { at, nth, ..death }))),
-                false => {
-                    deaths.push(Death { at: At::Before, nth: count / 2 + 1, ..death });
-                    deaths.push(Death { at: At::After, nth: count, ..death });
-                }
-            }
+fn both_sides(requests: Requests, count: u64) -> impl Iterator<Item = Moment> {
+    (1..=count).flat_map(move |nth| [At::Before, At::After].map(|at| Moment { requests, at, nth }))
+}
+
+/// The deaths of a copy: the two that leave most in doubt, or, in the full run, all of them, and with `--close=local` after
+/// those two the deaths of the next one.
+fn deaths(place: &Place, close: Close, size: usize) -> Vec<Death> {
+    let requests = Requests::Uploads;
+    let uploads = count(place, close, size, requests);
+    let in_doubt =
+        [Moment { requests, at: At::Before, nth: uploads / 2 + 1 }, Moment { requests, at: At::After, nth: uploads }];
+    let once = |moment| Death { close, size, moment, again: None };
+    if !is_full_run() {
+        return in_doubt.map(once).into();
+    }
+    let requests = Requests::Every;
+    let mut deaths: Vec<Death> = both_sides(requests, count(place, close, size, requests)).map(once).collect();
+    if close == Close::Local {
+        for moment in in_doubt {
+            let twice = |again| Death { again: Some(again), ..once(moment) };
+            deaths.extend(both_sides(Requests::Uploads, uploads).map(twice));
         }
     }
     deaths
@@ -185,7 +221,8 @@ fn deaths(place: &Place) -> Vec<Death> {
 /// Every death in front of these services, at least `least` of them.
 fn die_everywhere(places: &[Place], least: usize) {
     for place in places {
-        let deaths = deaths(place);
+        let of_close = |close| place.sizes.map(|size| deaths(place, close, size)).concat();
+        let deaths = [Close::Local, Close::Remote].map(of_close).concat();
         let copies: Vec<Copy> = deaths.into_iter().filter_map(|death| die(place, death)).collect();
         // Nothing of it is remembered by another mount.
         let fresh = Daemon::mount_section(place.direct(), &[]);
@@ -198,7 +235,7 @@ fn die_everywhere(places: &[Place], least: usize) {
         place.assert_clean();
         let acknowledged = copies.iter().filter(|copy| copy.acknowledged).count();
         let bytes: usize = copies.iter().map(|copy| copy.size).sum();
-        let points = copies.len();
+        let points: usize = copies.iter().map(|copy| copy.deaths).sum();
         println!(
             "{}: {points} kill points, {acknowledged} of them after the close; {bytes} bytes uploaded",
             place.name

@@ -53,7 +53,7 @@ impl Place {
             Generation::G2 => ("onlyoffice, G2", Office::small(generation)),
             Generation::G3 => ("onlyoffice, G3", Office::small(generation)),
         };
-        Place::of_office(name, office, [40_000, 3000])
+        Place::of_office(name, office, [60_000, 3000])
     }
 
     /// One that tells nobody how large its chunks are: they are as large as they come.

@@ -89,6 +89,8 @@ impl Daemon {
     fn start_in(home: Arc<TempDir>, section: &Section, arguments: &[&str]) -> Daemon {
         let config = home.path().join("config.toml");
         fs::write(&config, format!("[remote]\n{}", section.lines)).unwrap();
+        // What the one before said is shown when the test fails.
+        let _ = fs::rename(home.path().join("log"), home.path().join("log.before"));
         let log = File::create(home.path().join("log")).unwrap();
         let child = command(&home, "remote", "mnt", arguments)
             .stdin(Stdio::null())
@@ -248,6 +250,9 @@ impl Drop for Daemon {
             let _ = Command::new("umount").arg("-l").arg(self.dir()).stderr(Stdio::null()).status();
         }
         if std::thread::panicking() {
+            if let Ok(before) = fs::read_to_string(self.home.path().join("log.before")) {
+                eprintln!("--- log of the daemon before ---\n{before}");
+            }
             eprintln!("--- log of the daemon ---\n{}", self.log());
         }
     }
