@@ -189,13 +189,19 @@ impl Upload {
             return self.forget_saved().await;
         }
         self.core().order = self.source.cache().spool().next_order();
-        let seal = self.core().seal;
-        let known = match seal {
-            Seal::Closed => Fate::Closed,
-            Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
-            Seal::None | Seal::Saving => Fate::Open,
-        };
-        self.save(fate.unwrap_or(known), modified).await
+        loop {
+            if let Some(saving) = self.begin_save() {
+                // What is known of it is known only now: somebody may have been writing down that it was closed.
+                let known = || match saving.after {
+                    Seal::Closed => Fate::Closed,
+                    Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
+                    Seal::None | Seal::Saving => Fate::Open,
+                };
+                let fate = fate.unwrap_or_else(known);
+                return self.end_save(saving, fate, modified).await;
+            }
+            self.settled().await;
+        }
     }
 
     /// Ends the entry of the file, if it has one: nothing of it will be found again. It is as it was otherwise.
