@@ -65,6 +65,7 @@ fn a_spool_with_very_many_files_is_gone_on_with() {
     let begun = Instant::now();
     let daemon = Daemon::mount_section(&section, &["--close", "local", "--spool", spool.to_str().unwrap()]);
     let mounted = begun.elapsed();
+    let mounted_mib = daemon.peak_bytes() >> 20;
     assert_eq!(daemon.sh("ls | wc -l").ok().trim(), count.to_string());
     let listed = begun.elapsed();
     let last = count - 1;
@@ -73,7 +74,8 @@ fn a_spool_with_very_many_files_is_gone_on_with() {
     let uploading = begun.elapsed();
     let peak_mib = daemon.peak_bytes() >> 20;
     println!(
-        "{count} files in a spool: mounted after {mounted:?}, listed {listed:?}, uploading {uploading:?}, {peak_mib} MiB"
+        "{count} files in a spool: mounted after {mounted:?} with {mounted_mib} MiB, listed {listed:?}, uploading \
+         {uploading:?} with {peak_mib} MiB"
     );
     proxy.heal();
     gate.open();
