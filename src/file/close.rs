@@ -78,7 +78,7 @@ impl File {
         if !handle.is_writable() || !self.state().is_owed_an_answer() {
             return Some(Ok(()));
         }
-        self.upload().failure().map(Err)
+        self.failure().map(Err)
     }
 
     /// A descriptor of the file is closed by the thread `tid`.
@@ -241,7 +241,7 @@ impl File {
         let upload = self.upload();
         upload.settled().await;
         let parked = self.state().parked.clone().filter(|_| upload.is_dirty());
-        if let Some(error) = parked.or_else(|| upload.failure()) {
+        if let Some(error) = parked.or_else(|| self.failure()) {
             return Err(error);
         }
         if upload.is_sealed() { Ok(()) } else { upload.save(Fate::Open, self.written_at()).await }

@@ -11,6 +11,13 @@ use crate::service::memory::Memory;
 /// So many milliseconds are enough for everything here to arrive, unless something fails.
 const WAITS: u32 = 100;
 
+/// Whether programs wait for what they did before to arrive.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    Calm,
+    Hurried,
+}
+
 /// What programs were told, and what else may have become of a name.
 #[derive(Default, Debug)]
 pub(super) struct Ledger {
@@ -118,8 +125,32 @@ impl Script<'_> {
         }
     }
 
-    /// What the programs do. (What happens to files that are still waiting is in `sealed.rs`.)
-    pub(super) async fn run(&self) {
+    /// What the programs do.
+    pub(super) async fn run(&self, pace: Pace) {
+        match pace {
+            Pace::Calm => self.run_calmly().await,
+            Pace::Hurried => self.run_hurriedly().await,
+        }
+    }
+
+    /// Files are changed, renamed and removed while they wait.
+    async fn run_hurriedly(&self) {
+        self.put("a", text(30_000, 1), true).await;
+        self.put("b", text(100, 2), true).await;
+        self.put("a", text(20_000, 3), true).await;
+        self.put("b", text(9_000, 4), false).await;
+        self.put("b", text(300, 5), false).await;
+        self.put("c", text(12_345, 6), true).await;
+        self.rename("b", "d").await;
+        self.put("e", text(7_000, 7), true).await;
+        self.rename("e", "c").await;
+        self.put("f", text(11_000, 8), true).await;
+        self.remove("f").await;
+        self.sync_and_write_on("g").await;
+        self.arrived().await;
+    }
+
+    async fn run_calmly(&self) {
         self.put("a", text(30_000, 1), true).await;
         self.put("b", text(100, 2), true).await;
         self.put("c", text(12_345, 6), true).await;
@@ -177,7 +208,11 @@ pub(super) fn compare(at: &str, memory: &Memory, life: &Life, ledger: &Ledger, p
             expected.may_be(found) || (parked && here().any(|(here, _)| here == **name)),
             "{at}: {name} has {len:?} bytes, and {right:?} are right; service {:?}, mount {:?}",
             all().collect::<Vec<_>>(),
-            here().collect::<Vec<_>>(),
+            life.tree
+                .unsettled()
+                .iter()
+                .map(|(name, file)| (name.clone(), file.size(), file.health()))
+                .collect::<Vec<_>>(),
         );
         let versions = memory.file(&path(name)).map_or(0, |file| file.versions);
         assert!(versions <= expected.closes, "{at}: {name} was made {versions} times of {} closes", expected.closes);
