@@ -32,8 +32,8 @@ struct Name {
     acknowledged: Vec<Option<Vec<u8>>>,
     /// What calls that did not return 0 may have left.
     possible: Vec<Option<Vec<u8>>>,
-    /// What calls before the last one had left. A rename takes the service's version along first, which may be an older
-    /// one; where that is all that happened before the end, it stands under the new name and the newer one under the old.
+    /// What calls before the last one had left. The service's version, which may be an older one, and the one that waits are
+    /// renamed one after the other; an end in between leaves them under two names.
     earlier: Vec<Option<Vec<u8>>>,
     /// How many closes were begun.
     closes: u64,
@@ -106,7 +106,10 @@ impl Script<'_> {
             let ledger = self.ledger.lock().unwrap();
             (ledger.names[from].closes, ledger.names[from].earlier.clone())
         };
-        self.note(from, |name| name.possible.push(None));
+        self.note(from, |name| {
+            name.possible.push(None);
+            name.possible.extend(older.clone());
+        });
         self.note(to, |name| {
             name.possible.extend(moved.clone());
             name.possible.extend(older);
