@@ -1,5 +1,9 @@
 //! Files that were saved as complete, and what may happen to them before the service has them.
 
+use std::time::SystemTime;
+
+use futures_util::FutureExt;
+
 use super::life::{families, text};
 use super::rig::Rig;
 use crate::error::Kind;
@@ -40,6 +44,33 @@ fn a_later_write_is_another_generation_and_the_last_one_wins() {
         rig.life.drain();
         assert_eq!(rig.content("a"), Some(all.concat()), "{family}");
         assert!(rig.versions("a") <= 2, "{family}: what nobody needs any more is not sent");
+    }
+}
+
+#[test]
+fn what_is_written_down_while_a_close_is_does_not_undo_it() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        rig.life
+            .live(async |life| {
+                let file = life.file("a").await.unwrap();
+                let mode = crate::file::OpenMode { read: false, write: true, truncate: false };
+                std::mem::forget(file.open(std::process::id(), mode).await.unwrap());
+                super::life::write(&file, &text(3000, 1)).await.unwrap();
+                file.sync().await.unwrap();
+                let (upload, now) = (file.upload(), SystemTime::now());
+                let saving = upload.begin_save().expect("nobody else saves it");
+                // The generation before it has reached the service: the spool is to say what this one rests on.
+                let mut again = Box::pin(upload.save_again(None, now));
+                assert!((&mut again).now_or_never().is_none(), "{family}: it waits");
+                upload.end_save(saving, crate::spool::Fate::Closed, now).await.unwrap();
+                again.await.unwrap();
+                assert!(upload.is_closed(), "{family}");
+            })
+            .unwrap();
+        let rig = rig.again();
+        rig.life.arrive();
+        assert_eq!((rig.content("a"), rig.versions("a")), (Some(text(3000, 1)), 1), "{family}");
     }
 }
 

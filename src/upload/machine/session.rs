@@ -54,6 +54,8 @@ pub(super) struct Session {
     pub(super) flying: BTreeMap<u32, Cut>,
     /// Whether the part that ends the file was sent.
     pub(super) ended: bool,
+    /// The service has refused for good to make a file of it.
+    pub(super) refused: bool,
     /// The outcome of a part is unknown: nothing more is sent before a probe.
     pub(super) unsure: bool,
     /// Everything that was cut and is not held: to be sent (again) before new parts.
@@ -76,6 +78,7 @@ impl Session {
             held: BTreeMap::new(),
             flying: BTreeMap::new(),
             ended: false,
+            refused: false,
             unsure: false,
             again: BTreeMap::new(),
             stale: Ranges::new(),

@@ -89,6 +89,8 @@ impl Daemon {
     fn start_in(home: Arc<TempDir>, section: &Section, arguments: &[&str]) -> Daemon {
         let config = home.path().join("config.toml");
         fs::write(&config, format!("[remote]\n{}", section.lines)).unwrap();
+        // What the one before said is shown when the test fails.
+        let _ = fs::rename(home.path().join("log"), home.path().join("log.before"));
         let log = File::create(home.path().join("log")).unwrap();
         let child = command(&home, "remote", "mnt", arguments)
             .stdin(Stdio::null())
@@ -214,8 +216,10 @@ impl Dead {
 fn command(home: &TempDir, remote: &str, dir: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
     command.args(["mount", "-v", remote]).arg(home.path().join(dir));
-    command.arg("--config").arg(home.path().join("config.toml")).arg("--spool").arg(home.path().join("spool"));
-    command.args(arguments);
+    command.arg("--config").arg(home.path().join("config.toml")).args(arguments);
+    if !arguments.contains(&"--spool") {
+        command.arg("--spool").arg(home.path().join("spool"));
+    }
     command
 }
 
@@ -246,6 +250,9 @@ impl Drop for Daemon {
             let _ = Command::new("umount").arg("-l").arg(self.dir()).stderr(Stdio::null()).status();
         }
         if std::thread::panicking() {
+            if let Ok(before) = fs::read_to_string(self.home.path().join("log.before")) {
+                eprintln!("--- log of the daemon before ---\n{before}");
+            }
             eprintln!("--- log of the daemon ---\n{}", self.log());
         }
     }

@@ -11,6 +11,7 @@ mod lost;
 mod patience;
 mod promised;
 mod schedule;
+mod unwanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

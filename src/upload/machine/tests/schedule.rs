@@ -21,6 +21,7 @@ pub(super) fn rules() -> PartRules {
         flow: Flow::Parallel(3),
         rewrite: false,
         opens_with_part: false,
+        last_makes_file: false,
     }
 }
 
@@ -46,6 +47,7 @@ pub(super) fn like_a_wiki() -> Capability {
         early: Some(3),
         flow: Flow::Sequential,
         opens_with_part: true,
+        last_makes_file: false,
         ..rules()
     };
     Capability { empty_files: false, sha1: true, ..capability(SizePolicy::Streamed(rules)) }
