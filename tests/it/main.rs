@@ -28,6 +28,7 @@ mod files;
 mod killed;
 mod mediawiki;
 mod names;
+mod nth_fault;
 mod office;
 mod office_faults;
 mod office_mount;
