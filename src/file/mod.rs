@@ -381,6 +381,8 @@ impl File {
             let upload = self.upload();
             match change(&upload) {
                 Ok(value) => return Ok(value),
+                // Nobody waits for the service: what has left of it before its close is sent again after that.
+                Err(Held::Failed(error)) if self.goes_on_after(&error) => upload.reopen(),
                 Err(Held::Failed(error)) => return Err(error),
                 Err(Held::Sealed) => self.unseal(keep).await?,
                 Err(Held::Committing) => {
@@ -389,6 +391,11 @@ impl File {
                 }
             }
         }
+    }
+
+    /// Whether a program that writes need not hear of `error`, because it is not the service that answers its close.
+    fn goes_on_after(&self, error: &Error) -> bool {
+        self.files.config.close == Close::Local && publish::may_pass(error.kind)
     }
 
     async fn resize(&self, size: u64) -> Result<()> {
@@ -461,6 +468,7 @@ impl File {
         let taken = match self.upload().write(at, data) {
             Ok(taken) => taken,
             Err(Held::Committing | Held::Sealed) => 0,
+            Err(Held::Failed(error)) if self.goes_on_after(&error) => 0,
             Err(Held::Failed(error)) => return Err(error),
         };
         if taken > 0 {

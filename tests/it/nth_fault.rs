@@ -1,17 +1,16 @@
 //! Uploads that nobody waits for (`--close=local`), on a bad network: the n-th request of an upload fails in each way there
 //! is, once, or from then on, for n = 1, 2, 3, ... until a run has no such request. One script for all services; what counts is
 //! what the service itself has, what a program reads meanwhile, and what the spool keeps. Time is turned by hand
-//! (`support::clock`). A wiki is in `nth_fault/wiki.rs`, because it needs a real server and real time.
+//! (`support::clock`). The same of a wiki is in `wiki_faults/local.rs`: that needs a real server, and real time.
 
 mod places;
-mod wiki;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use uploadfs::file::{Close, Health};
-use uploadfs::portal::faults::{ANY, Fault, How, Rule, When};
+use uploadfs::portal::faults::{ANY, Fault, How, Injection, Rule, When};
 use uploadfs::portal::onlyoffice::Generation;
 use uploadfs::service::yandex_cloud::Dialect;
 
@@ -151,6 +150,62 @@ fn play(what: What, lasts: Lasts) {
     each(&cases, run, |case| format!("{case:?}"));
     let (runs, waited, parked) = (runs.into_inner(), WAITED.load(Ordering::Relaxed), PARKED.load(Ordering::Relaxed));
     println!("{what:?}, {lasts:?}: {runs} runs in {:?}; so far {waited} waited, {parked} were parked", begun.elapsed());
+}
+
+/// Half a file is written, and the other half when its upload, which began before, has failed long ago.
+#[test]
+fn what_fails_while_a_file_is_written_is_not_told_to_who_does_not_wait_for_the_service() {
+    let answer = |status| Fault::Answer { when: When::Before, status, retry_after_s: None, body: String::new() };
+    for fault in [answer(500), answer(401), answer(429), Fault::Drop { when: When::Before, how: How::Reset }] {
+        for what in [What::Office(Generation::G3), What::Wiki] {
+            let scene = Scene::all(what, false)[0];
+            let (place, new) = (Place::new(scene), text(scene.size, 1));
+            place.run(async |line| {
+                let desk = Desk::closing(Close::Local, place.client(line), DEADLINE);
+                let told = desk.write_with(async |file| {
+                    file.allocate(new.len() as u64).await?;
+                    place.portal().add_fault(Rule::always(ANY, fault.clone()));
+                    let (first, second) = new.split_at(new.len() / 2);
+                    write_into(file, first, 0).await?;
+                    tokio::time::sleep(OUTAGE * 2).await;
+                    write_into(file, second, first.len() as u64).await
+                });
+                told.await.unwrap();
+                assert!(place.portal().faults_struck() > 0, "{fault:?}: nothing left early");
+                assert_eq!((desk.entries(), desk.read().await == new), (1, true), "{fault:?}");
+                place.heal();
+                let health = desk.health_within(ARRIVAL, is_over).await;
+                assert!(matches!(health, Health::Clean), "{fault:?}: {health:?}");
+                place.assert_has(&new, "written over a long time");
+                desk.drained().await;
+            });
+        }
+    }
+}
+
+/// Who waits for the service hears of it from the next write, or from the close; what there is of the file is kept then.
+#[test]
+fn what_fails_while_a_file_is_written_is_in_the_spool_when_its_close_is_answered() {
+    for half in [true, false] {
+        let scene = Scene::all(What::Wiki, false)[0];
+        let (place, new) = (Place::new(scene), text(scene.size, 1));
+        place.run(async |line| {
+            let desk = Desk::new(place.client(line), DEADLINE);
+            let first = if half { new.len() / 2 } else { new.len() };
+            let told = desk.write_with(async |file| {
+                file.allocate(new.len() as u64).await?;
+                let quota = Fault::Inject { what: Injection::Quota };
+                place.portal().add_fault(Rule::always("create_session", quota));
+                write_into(file, &new[..first], 0).await?;
+                tokio::time::sleep(OUTAGE).await;
+                write_into(file, &new[first..], first as u64).await
+            });
+            assert_eq!(told.await.unwrap_err().errno(), libc::EDQUOT);
+            assert!(matches!(desk.health(), Health::Parked(_)), "{:?}", desk.health());
+            assert_eq!((desk.entries(), &desk.read().await[..first] == &new[..first]), (1, true));
+            desk.drained().await;
+        });
+    }
 }
 
 macro_rules! at_each_service {
