@@ -112,7 +112,7 @@ impl File {
 }
 
 /// Whether the same upload may succeed later without anybody doing anything about the file.
-fn may_pass(kind: Kind) -> bool {
+pub(super) fn may_pass(kind: Kind) -> bool {
     match kind {
         Kind::Unreachable | Kind::Timeout | Kind::Server | Kind::Throttled | Kind::Busy => true,
         // A page of somebody else instead of an answer: a proxy, a portal that wants a login for the network.
