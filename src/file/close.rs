@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::process::{self, Tgid};
 use super::promise::Expectation;
+use super::publish::may_pass;
 use super::{Close, File, Handle, State};
 use crate::error::{Error, Kind, Result};
 use crate::spool::Fate;
@@ -78,7 +79,8 @@ impl File {
         if !handle.is_writable() || !self.state().is_owed_an_answer() {
             return Some(Ok(()));
         }
-        self.upload().failure().map(Err)
+        // What failed before it was closed is brought to disk before anybody hears of it.
+        self.failure().filter(|_| self.upload().is_saved()).map(Err)
     }
 
     /// A descriptor of the file is closed by the thread `tid`.
@@ -174,13 +176,19 @@ impl File {
             Some(error) => Step::Done(Err(error)),
             None if upload.is_closed() => Step::Done(Ok(())),
             None if !upload.is_dirty() && !upload.is_busy() => Step::Done(upload.failure().map_or(Ok(()), Err)),
-            None if self.files.config.close == Close::Local => match upload.begin_save() {
+            None if self.is_for_later(upload.failure()) => match upload.begin_save() {
                 Some(saving) => Step::Save(saving),
                 None => return Decision::Busy(upload),
             },
             None => Step::Wait(upload.begin_commit()),
         };
         Decision::Commit(Commit { covers, upload, step })
+    }
+
+    /// Whether a close is answered by the local disk: also of a file that has met trouble on its way already, if that may
+    /// pass.
+    fn is_for_later(&self, failure: Option<Error>) -> bool {
+        self.files.config.close == Close::Local && failure.is_none_or(|error| may_pass(error.kind))
     }
 
     pub(super) async fn end_commit(self: &Arc<Self>, commit: Commit) -> Result<()> {
@@ -241,7 +249,7 @@ impl File {
         let upload = self.upload();
         upload.settled().await;
         let parked = self.state().parked.clone().filter(|_| upload.is_dirty());
-        if let Some(error) = parked.or_else(|| upload.failure()) {
+        if let Some(error) = parked.or_else(|| self.failure()) {
             return Err(error);
         }
         if upload.is_sealed() { Ok(()) } else { upload.save(Fate::Open, self.written_at()).await }

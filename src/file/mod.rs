@@ -88,6 +88,11 @@ impl Files {
         self.open.load(Ordering::Relaxed) > 0
     }
 
+    /// What a program that closes a file waits for.
+    pub fn close(&self) -> Close {
+        self.config.close
+    }
+
     /// How often a writing process has been looked at for the size of what it copies.
     pub fn looks(&self) -> u64 {
         self.looks.load(Ordering::Relaxed)
@@ -129,6 +134,7 @@ impl Files {
             turn: Notify::new(),
             removed: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            base_in_doubt: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -148,6 +154,8 @@ pub struct File {
     removed: AtomicBool,
     /// One of its generations waits for the next mount.
     left: AtomicBool,
+    /// The service was away when somebody last looked: it may have another version under the name by now.
+    base_in_doubt: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -282,6 +290,11 @@ impl File {
         self.state().modified = None;
     }
 
+    /// What the service has under the name is known from before it went away.
+    pub fn doubt_base(&self) {
+        self.base_in_doubt.store(true, Ordering::Release);
+    }
+
     /// Whether any handle is open.
     pub fn is_open(&self) -> bool {
         !self.state().openers.is_empty()
@@ -381,7 +394,7 @@ impl File {
             let upload = self.upload();
             match change(&upload) {
                 Ok(value) => return Ok(value),
-                Err(Held::Failed(error)) => return Err(error),
+                Err(Held::Failed(_)) => self.failure().map_or(Ok(()), Err)?,
                 Err(Held::Sealed) => self.unseal(keep).await?,
                 Err(Held::Committing) => {
                     let settled = tokio::time::timeout(self.files.config.close_deadline, upload.settled());
@@ -461,7 +474,7 @@ impl File {
         let taken = match self.upload().write(at, data) {
             Ok(taken) => taken,
             Err(Held::Committing | Held::Sealed) => 0,
-            Err(Held::Failed(error)) => return Err(error),
+            Err(Held::Failed(_)) => self.failure().map_or(Ok(0), Err)?,
         };
         if taken > 0 {
             self.note_write(tid);

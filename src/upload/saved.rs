@@ -108,6 +108,12 @@ impl Upload {
     }
 
     async fn write_down(self: &Arc<Self>, fate: Fate, modified: SystemTime) -> Result<()> {
+        if fate == Fate::Closed
+            && let Err(error) = self.source.complete().await
+        {
+            // It is safe all the same, unless somebody takes that version away before it is uploaded.
+            tracing::info!(path = %self.place.get(), %error, "it rests on the service's older version");
+        }
         let synced = self.source.sync().await?;
         let spool = self.source.cache().spool().clone();
         let (journal, records, is_new) = {
@@ -188,20 +194,20 @@ impl Upload {
             // The service has it, under whatever name: what the spool says of it is over.
             return self.forget_saved().await;
         }
-        self.core().order = self.source.cache().spool().next_order();
-        loop {
-            if let Some(saving) = self.begin_save() {
-                // What is known of it is known only now: somebody may have been writing down that it was closed.
-                let known = || match saving.after {
-                    Seal::Closed => Fate::Closed,
-                    Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
-                    Seal::None | Seal::Saving => Fate::Open,
-                };
-                let fate = fate.unwrap_or_else(known);
-                return self.end_save(saving, fate, modified).await;
+        let saving = loop {
+            match self.begin_save() {
+                Some(saving) => break saving,
+                None => self.settled().await,
             }
-            self.settled().await;
-        }
+        };
+        // Not before it is the only one that saves: whoever was first may have closed the file.
+        let known = match saving.after {
+            Seal::Closed => Fate::Closed,
+            Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
+            Seal::None | Seal::Saving => Fate::Open,
+        };
+        self.core().order = self.source.cache().spool().next_order();
+        self.end_save(saving, fate.unwrap_or(known), modified).await
     }
 
     /// Ends the entry of the file, if it has one: nothing of it will be found again. It is as it was otherwise.
@@ -331,7 +337,8 @@ impl Upload {
 impl Core {
     /// What another process needs to go on from here.
     fn history(&self) -> History {
-        History { session: self.machine.session(self.begun_at.clone()), asked: self.asked.clone() }
+        let asked = self.asked.clone().filter(|_| !self.machine.doubt_is_stale());
+        History { session: self.machine.session(self.begun_at.clone()), asked }
     }
 }
 

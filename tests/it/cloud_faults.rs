@@ -224,8 +224,15 @@ fn run(case: &Case) {
     let (told, next) = site.run(begin, async |desk| {
         let told = act(case.deed, desk, &site.new).await;
         desk.drained().await;
-        site.cloud.portal.clear_faults();
         judge(case, &site, &told);
+        let is_parked = case.deed.uploads() && desk.is_parked(&site.new, &told).await;
+        site.cloud.portal.clear_faults();
+        if is_parked {
+            // A person sends what a failed close has left: it arrives, once.
+            desk.retry().await.unwrap();
+            assert_eq!(site.files(), [(NAME.to_owned(), sha256(&site.new))], "sent again after {told:?}");
+            assert_eq!(desk.entries(), 0);
+        }
         told
     });
     check(case, &told);

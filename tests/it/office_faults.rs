@@ -98,7 +98,7 @@ fn run(case: &Case) {
         let told = desk.write(&new).await;
         let kept = site.judge(site.untouched().as_ref(), &new, &told);
         case.told.check(&told);
-        site.office.portal.clear_faults();
+        let kept = site.recovered(desk, kept, &new, &told).await;
         desk.write(&newest).await.unwrap();
         assert_eq!(site.kept(), Some(site.replaced(kept.as_ref(), &newest)), "after {told:?}");
     });

@@ -5,6 +5,7 @@
 //! What is not here: a server that is silent for longer than the client's own limits (45 s and more); the time of those is
 //! tested with a clock that is turned by hand, in `src/http`.
 
+mod local;
 mod site;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use uploadfs::service::Sha1Digest;
 
-use self::site::{Met, PIECE, SMALL, Site, Target, Tools, all_at_once, each_at_once};
+use self::site::{Met, PIECE, RETRY, SMALL, Site, Target, Tools, all_at_once, each_at_once};
 use crate::support::daemon::Daemon;
 use crate::support::program::until;
 use crate::support::proxy::{End, Fault, Gate, Page, Random, Request, When};
@@ -259,9 +260,12 @@ async fn a_fault_that_lasts_is_told_and_the_old_version_stays() {
         } else {
             assert!(!ended.success() && told.iter().any(|words| ended.err.contains(words)), "{ended:?}");
             assert_eq!(site.versions(), [old]);
+            assert_eq!((site.state(), site.daemon.entries()), ("parked".to_owned(), 1));
+            site.shell("cmp $L/new NAME").wait().ok();
         }
         site.proxy.heal();
-        site.shell("cp $L/new NAME").wait().ok();
+        // A person sends what the failed close has left; it arrives, once.
+        site.shell(if told.is_empty() { "cp $L/new NAME" } else { RETRY }).wait().ok();
         assert_eq!(site.versions(), [new, old]);
         Met::Yes
     };

@@ -94,8 +94,7 @@ fn run(case: &Case) {
         let old = if is_kept_from_going { Old::MayStay } else { Old::Goes };
         let kept = site.judge_with(&site.untouched(), &new, &told, old);
         case.told.check(&told);
-        site.yandex.portal.clear_faults();
-        site.renew();
+        let kept = site.recovered(desk, kept, &new, &told).await;
         desk.write(&newest).await.unwrap();
         site.assert_settled(&kept, &newest);
     });

@@ -109,6 +109,13 @@ impl Sessions {
                     session = self.renew(Some(session.number)).await?;
                     renewed = true;
                 }
+                // Where that is said in the words of "there is no such file", nobody shall believe them.
+                Err(Trouble::Refused(refusal))
+                    if renewed && refusal.status != 401 && self.is_lost(&session, &refusal).await? =>
+                {
+                    let error = Error::new(Kind::SignedOut, OP, "the portal forgets every session at once");
+                    return Err(Trouble::Failed(error.retry(Retry::Never)));
+                }
                 answer => {
                     if answer.is_ok() {
                         self.prove(&session);

@@ -17,6 +17,12 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::path::RemotePath;
 use crate::service::{Node, Progress, Spec};
 
+/// Whether an error is the last word on a file. One about the account says nothing of the file, nor could the file be
+/// removed: another key may settle it.
+fn is_verdict(error: &Error) -> bool {
+    error.retry == Retry::Never && error.kind != Kind::SignedOut
+}
+
 impl Cloud {
     /// The service says that `attempt` has become `file`: makes sure.
     pub(super) async fn accept(&self, path: &RemotePath, attempt: &Attempt, file: Stored) -> Result<Node> {
@@ -30,7 +36,7 @@ impl Cloud {
             Err(error) => {
                 self.catalog.doubt();
                 // The file may be there, and good: whoever hears this asks again before anything is sent.
-                if error.retry == Retry::Never {
+                if is_verdict(&error) {
                     self.attempts.refused(path.as_str(), &attempt.upload);
                     return Err(error);
                 }
@@ -43,7 +49,7 @@ impl Cloud {
     /// The file as it was meant, and only it; what is certainly not that is removed again.
     async fn settle(&self, path: &RemotePath, attempt: &Attempt, file: Stored) -> Result<Node> {
         if let Err(error) = self.confirm(path, attempt, &file).await {
-            if error.retry != Retry::Never {
+            if !is_verdict(&error) {
                 return Err(error);
             }
             self.remove_quietly(&file.id).await;
@@ -130,9 +136,9 @@ impl Cloud {
             match self.by_id(OP, old).await? {
                 Some(there) if there.name == *name => {
                     let removed = self.remove_if_there(old).await;
-                    removed.map_err(|error| match error.retry {
-                        Retry::Never => error.hint("the old version cannot be removed, so the new one was"),
-                        _ => error,
+                    removed.map_err(|error| match is_verdict(&error) {
+                        true => error.hint("the old version cannot be removed, so the new one was"),
+                        false => error,
                     })?;
                 }
                 // It is somebody else's business by now.

@@ -399,6 +399,8 @@ impl Wiki {
             Err(error) if error.kind == Kind::NotFound => Ok(()),
             // Somebody is changing something else there.
             Err(error) if error.kind == Kind::Busy => Err(self.look_again(open, error.retry(AGAIN))),
+            // About the account: another token may remove it.
+            Err(error) if error.kind == Kind::SignedOut => Err(self.look_again(open, error.retry(AGAIN))),
             Err(error) if error.retry == Retry::Never => {
                 tracing::warn!(%error, name = open.name, "the new file is there; the old one stays beside it");
                 Ok(())

@@ -1,62 +1,15 @@
 //! Files that were saved as complete, and what may happen to them before the service has them.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::FutureExt;
 
-use super::life::{Life, families, path, text};
+use super::life::{families, text};
+use super::rig::Rig;
 use crate::error::Kind;
-use crate::file::Close;
 use crate::service::Operation;
-use crate::service::layer::Layered;
-use crate::service::layer::fault::{Fault, Faults, Gate, When};
-use crate::service::memory::{Memory, MemoryConfig};
-use crate::spool::model::{End, Fate, Model};
-
-/// A mount with `--close=local` of a service that can be made to wait and to fail.
-struct Rig {
-    memory: Arc<Memory>,
-    faults: Arc<Faults>,
-    life: Life,
-}
-
-impl Rig {
-    fn new(config: MemoryConfig) -> Rig {
-        let fate = Fate::after(u64::MAX);
-        Rig::on(Arc::new(Memory::new(config)), Model::new(fate.clone()), fate)
-    }
-
-    fn on(memory: Arc<Memory>, disk: Model, fate: Arc<Fate>) -> Rig {
-        let faults = Faults::new();
-        let service = Layered::wrap(memory.clone(), faults.clone());
-        Rig { memory, faults, life: Life::before(service, disk, fate, Close::Local) }
-    }
-
-    /// Every upload waits from now on, until the gate opens.
-    fn stall(&self) -> Gate {
-        let gate = Gate::new();
-        for operation in [Operation::Begin, Operation::PutWhole] {
-            self.faults.add(operation, When::Always, Fault::StallBefore(gate.clone()));
-        }
-        gate
-    }
-
-    fn content(&self, name: &str) -> Option<Vec<u8>> {
-        self.memory.content(&path(name)).map(|bytes| bytes.to_vec())
-    }
-
-    fn versions(&self, name: &str) -> u64 {
-        self.memory.file(&path(name)).map_or(0, |file| file.versions)
-    }
-
-    /// The next process, after `kill -9`.
-    fn again(self) -> Rig {
-        let fate = Fate::after(u64::MAX);
-        let disk = self.life.end(End::Killed, fate.clone());
-        Rig::on(self.memory, disk, fate)
-    }
-}
+use crate::service::layer::fault::{Fault, When};
+use crate::service::memory::MemoryConfig;
 
 #[test]
 fn a_close_does_not_wait_for_the_service() {

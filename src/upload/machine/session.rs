@@ -111,6 +111,9 @@ impl Session {
                     session.held.insert(receipt.range.start, receipt.clone());
                 }
                 None => {
+                    if sent.rewritten {
+                        session.rewritten.insert(index);
+                    }
                     session.again.insert(index, sent.into());
                 }
             }
@@ -124,8 +127,12 @@ impl Session {
             index: receipt.index,
             range: receipt.range.clone(),
             last: self.ended && receipt.range.end == self.next_at,
+            rewritten: false,
         });
-        let under_way = self.flying.values().chain(self.again.values()).cloned().map(Sent::from);
+        let under_way = self.flying.values().chain(self.again.values()).map(|cut| Sent {
+            rewritten: self.rewritten.contains(&cut.index) || self.stale.touches(cut.range.clone()),
+            ..cut.clone().into()
+        });
         OpenSession {
             token: self.token.clone(),
             total: self.total,

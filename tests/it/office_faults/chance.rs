@@ -47,6 +47,7 @@ fn run(generation: Generation, seed: u64) {
             let bytes = text(size.bytes() + usize::try_from(write).unwrap(), seed ^ write);
             let told = desk.write(&bytes).await;
             kept = site.judge(kept.as_ref(), &bytes, &told);
+            desk.is_parked(&bytes, &told).await;
         }
         site.office.portal.clear_faults();
         let last = text(Size::Large.bytes(), seed ^ WRITES);

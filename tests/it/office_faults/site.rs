@@ -138,6 +138,26 @@ impl Site {
         kept
     }
 
+    /// What the portal has once the fault is over and what a failed close has left was sent by a person: exactly one
+    /// version of it. `kept` is what it had before that.
+    pub(super) async fn recovered(
+        &self,
+        desk: &Desk,
+        kept: Option<Kept>,
+        bytes: &[u8],
+        told: &Result<()>,
+    ) -> Option<Kept> {
+        let is_parked = desk.is_parked(bytes, told).await;
+        self.office.portal.clear_faults();
+        if !is_parked {
+            return kept;
+        }
+        desk.retry().await.unwrap();
+        let whole = Some(self.replaced(self.untouched().as_ref(), bytes));
+        assert_eq!((self.kept(), desk.entries()), (whole.clone(), 0), "sent again after {told:?}");
+        whole
+    }
+
     /// The client broke no rule, but for what a fault forces on it: forms whose bodies were cut, and chunks of one byte in
     /// place of those of which it cannot know whether they are there.
     #[track_caller]

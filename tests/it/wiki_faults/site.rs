@@ -28,6 +28,9 @@ const WIDTH: usize = 16;
 /// So often a case may miss its faults.
 const ATTEMPTS_MAX: usize = 3;
 
+/// Sends what is parked.
+pub(super) const RETRY: &str = concat!(env!("CARGO_BIN_EXE_uploadfs"), " retry NAME");
+
 /// What a request is to the wiki; `large` is the size of the file that goes in chunks.
 fn kind(request: &Request, large: usize) -> &'static str {
     match (request.argument("action").as_deref(), request.argument("prop")) {
@@ -99,7 +102,7 @@ impl Target {
 }
 
 /// A name that no other case has, and no earlier run left on the wiki.
-fn new_name() -> String {
+pub(super) fn new_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("Faults-{:x}-{}.txt", fastrand::u32(..), COUNT.fetch_add(1, Ordering::Relaxed))
 }
@@ -149,6 +152,11 @@ impl Site<'_> {
     /// Those of the name that the file is moved to.
     pub(super) fn moved_versions(&self) -> Vec<Sha1Digest> {
         self.target.versions(&format!("Moved-{}", self.name))
+    }
+
+    /// What the mount says of the file.
+    pub(super) fn state(&self) -> String {
+        self.shell("getfattr --only-values -n user.uploadfs.state NAME").wait().ok()
     }
 
     /// A clean end: nothing is left to send or to find out.

@@ -45,6 +45,7 @@ fn run(seed: u64) {
             let bytes = text(size.bytes() + usize::try_from(write).unwrap(), seed ^ write);
             let told = desk.write(&bytes).await;
             kept = site.judge(&kept, &bytes, &told);
+            desk.is_parked(&bytes, &told).await;
         }
         site.yandex.portal.clear_faults();
         let last = text(Size::Large.bytes(), seed ^ WRITES);

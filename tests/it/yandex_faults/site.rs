@@ -161,6 +161,21 @@ impl Site {
         assert!(others.is_empty() || others == left, "{kept:?} after {before:?}");
     }
 
+    /// What the wiki has once the fault is over and what a failed close has left was sent by a person: that, once. `kept` is
+    /// what it had before that.
+    pub(super) async fn recovered(&self, desk: &Desk, kept: Kept, bytes: &[u8], told: &Result<()>) -> Kept {
+        let is_parked = desk.is_parked(bytes, told).await;
+        self.yandex.portal.clear_faults();
+        self.renew();
+        if !is_parked {
+            return kept;
+        }
+        desk.retry().await.unwrap();
+        self.assert_settled(&kept, bytes);
+        assert_eq!(desk.entries(), 0, "sent again after {told:?}");
+        self.kept()
+    }
+
     /// The client broke no rule, told storage no credential, left no session but those whose making was not answered, and
     /// gave up nobody else's.
     #[track_caller]

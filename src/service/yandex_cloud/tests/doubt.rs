@@ -1,6 +1,7 @@
 //! Lost answers: what was done is found by looking, and nothing is made twice.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 
@@ -104,6 +105,30 @@ async fn a_look_at_the_new_file_that_fails_is_a_doubt_and_no_loss() {
         assert_eq!((node.size, fake.seen(Seen::creates).len()), (100, 1));
         assert_eq!(fake.names(), ["a.txt"]);
     }
+}
+
+/// A key that is not taken any more says nothing of the file that was made with it: it could not even be removed again.
+#[tokio::test]
+async fn a_key_that_is_refused_after_the_file_was_made_leaves_a_doubt_and_no_second_file() {
+    let (created, is_refused) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let refuses = is_refused.clone();
+    let fake = Fake::new(move |seen| {
+        if seen.creates() {
+            refuses.store(created.fetch_add(1, Ordering::Relaxed) == 1, Ordering::Relaxed);
+        } else if refuses.load(Ordering::Relaxed) && !seen.is_storage {
+            return fake::refuse(401, 16, "The token is invalid");
+        }
+        Act::Usual
+    })
+    .await;
+    put(&fake, "a.txt", &bytes(300)).await.unwrap();
+    let error = put(&fake, "a.txt", &bytes(200)).await.unwrap_err();
+    assert!(error.kind == Kind::SignedOut && error.in_doubt(), "{error}");
+    assert_eq!(fake.names(), ["a.txt", "a.txt"]);
+    is_refused.store(false, Ordering::Relaxed);
+    let node = settle(&fake, "a.txt", 200).await;
+    assert_eq!((fake.names(), fake.seen(Seen::creates).len()), (vec!["a.txt".to_owned()], 2));
+    assert_eq!(fake.cloud.stat(&path("a.txt")).await.unwrap(), node);
 }
 
 #[tokio::test]

@@ -74,6 +74,10 @@ impl Page {
         Page { status, headers: vec![("Content-Type", "text/html".into())], body }
     }
 
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Page {
         self.headers.push((name, value.to_string()));
         self
