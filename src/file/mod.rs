@@ -366,22 +366,21 @@ impl File {
     /// `Busy` when it is to be truncated and a commit does not end; `Conflict` when its bytes were thrown away.
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
         let opener = Opener { process: process::process_of(tid), writable: mode.write };
-        if mode.write {
-            let upload = self.upload();
-            if let Some(error) = upload.failure().filter(|_| upload.is_dirty() && !upload.is_closed()) {
-                // It stays parked until somebody writes.
-                self.state().parked.get_or_insert(error);
-            }
-            upload.reopen();
-        }
         {
-            // Before anything changes: a close that finds nobody else with the file open may publish it as it is.
+            // Before anything changes: a close that finds nobody else with the file open may publish it as it is, and the end
+            // of a program that is killed may park it.
             let mut state = self.state();
             state.check_kept()?;
             self.files.open.fetch_add(1, Ordering::Relaxed);
             state.openers.push(opener);
             state.readers += u32::from(mode.read);
             if mode.write {
+                let upload = self.upload();
+                if let Some(error) = upload.failure().filter(|_| upload.is_dirty() && !upload.is_closed()) {
+                    // It stays parked until somebody writes.
+                    state.parked.get_or_insert(error);
+                }
+                upload.reopen();
                 state.opened += 1;
                 if state.parked.is_some() {
                     // What is parked stays parked until somebody writes; a `touch` must not publish it.

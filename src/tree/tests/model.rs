@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use self::reference::{Mode, Reference};
 use super::life::{Life, path};
+use super::script::Named;
 use crate::error::Result;
 use crate::file::{Close, File, Handle, Health, OpenMode};
 use crate::service::memory::{Memory, MemoryConfig};
@@ -135,6 +136,7 @@ impl World {
     }
 
     fn step(&mut self, op: Op) {
+        let _named = Named(format!("{op:?}"));
         match op {
             Op::Open(slot, name, mode) => {
                 self.close_slot(slot);
@@ -418,6 +420,46 @@ fn run(service: usize, close: Close) {
         ops.into_iter().for_each(|op| world.step(op));
         world.finish();
     });
+}
+
+/// Sequences that went wrong once, and only now and then. So often each:
+const AGAIN: u32 = 40;
+
+#[test]
+fn what_was_found_once_stays_away() {
+    let found: [&[Op]; 2] = [
+        // The end of an upload and the removal of its file: the next life found it again.
+        &[
+            Op::MakeDirectory("d"),
+            Op::Open(1, "d/a", Mode::Update),
+            Op::Close(1),
+            Op::List("d"),
+            Op::Unlink("d/a"),
+            Op::Look("b"),
+            Op::Die(End::Killed),
+        ],
+        // Written on while it arrives, and renamed with its directory.
+        &[
+            Op::MakeDirectory("e"),
+            Op::Open(3, "e/a", Mode::Update),
+            Op::Write(3, 9879, 7494),
+            Op::Close(3),
+            Op::Open(2, "e/a", Mode::Update),
+            Op::Write(2, 14092, 3863),
+            Op::Arrive,
+            Op::Write(2, 6050, 4601),
+            Op::RenameDirectory("e", "d"),
+        ],
+    ];
+    for ops in found {
+        for service in services() {
+            for _ in 0..AGAIN {
+                let mut world = World::new(service.clone(), Close::Local);
+                ops.iter().for_each(|op| world.step(op.clone()));
+                world.finish();
+            }
+        }
+    }
 }
 
 macro_rules! sequences {

@@ -159,12 +159,21 @@ impl Reference {
         }
         self.names.remove(from);
         self.names.insert(to.to_owned(), inode);
+        self.saved_again(inode);
         if let Some(target) = target {
             let old = self.inodes[target].committed.take();
             let file = &mut self.inodes[inode];
             file.committed = file.committed.take().or(old);
         }
         Ok(())
+    }
+
+    /// A file that is on disk is brought there as it is, with its new name.
+    fn saved_again(&mut self, inode: usize) {
+        let file = &mut self.inodes[inode];
+        if let Some(synced) = &mut file.synced {
+            synced.clone_from(&file.bytes);
+        }
     }
 
     pub(super) fn unlink(&mut self, name: &str) -> Result<(), Kind> {
@@ -210,6 +219,7 @@ impl Reference {
         for name in moved {
             let inode = self.names.remove(&name).expect("it was just there");
             self.names.insert(name.replacen(from, to, 1), inode);
+            self.saved_again(inode);
         }
         Ok(())
     }
