@@ -75,6 +75,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it says that nobody has answered.
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Kind::Unreachable | Kind::Timeout)
+    }
+
     /// The errno a program gets. Sources: the errno proposals of the services' own error tables, and what programs are
     /// known to survive (`link` and `symlink` answer EPERM, never EOPNOTSUPP).
     pub const fn errno(self) -> i32 {

@@ -5,6 +5,8 @@
 //! detached), programs that still have files open may close them, commits under way go on, all of it within `drain`.
 //! What is not with the service then is left in the spool and named, one line each. A second signal ends at once.
 
+mod ending;
+
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
@@ -21,13 +23,13 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::ending::{drain, leave, tell_manager, wait_for_programs};
 use crate::cache::{Cache, CacheConfig, Usage};
-use crate::config::units::show_size;
 use crate::config::{MountOptions, Place, Refusal};
 use crate::file::process::{Device, fuse_is_mounted_on};
 use crate::file::{Close, Files, FilesConfig};
 use crate::fs::{Fs, FsConfig};
-use crate::service::layer::Stack;
+use crate::service::layer::{Reach, Stack};
 use crate::tree::{Defaults, Tree};
 use crate::upload::Uploads;
 
@@ -40,9 +42,6 @@ const FUSE_THREADS: usize = 1;
 
 /// Threads of the runtime, for requests to the service and hashing.
 const NETWORK_THREADS: usize = 2;
-
-/// How often the wait for the end looks whether uploads are still under way.
-const DRAIN_TICK: Duration = Duration::from_millis(50);
 
 /// The runtime that a mount lives on; also for commands that only talk to the service.
 ///
@@ -131,14 +130,15 @@ impl Mount {
         };
         let left = cache.spool().recover(name)?;
         let files = Files::new(uploads.clone(), cache, about_files);
-        let tree = Tree::new(files.clone(), defaults(), options.dir_cache);
+        let tree = Tree::new(files.clone(), defaults(), options.dir_cache, reach.clone());
         // Tasks may be begun from here on.
         let inside = runtime.enter();
         let recovered = tree.recover(left);
         drop(inside);
 
         let (ended_sender, ended) = unbounded();
-        let about = FsConfig { remote: name.to_owned(), reach, metadata_deadline: options.metadata_deadline };
+        let about =
+            FsConfig { remote: name.to_owned(), reach: reach.clone(), metadata_deadline: options.metadata_deadline };
         let (front, coherence) = Fs::new(tree.clone(), files.clone(), about, ended_sender);
         let armed = arm(&runtime)?;
         let session = Session::new(front, &dir, &fuse_config(name, options)).map_err(|error| explain(&dir, error))?;
@@ -158,6 +158,8 @@ impl Mount {
         for file in recovered {
             uploads.spawn(async move { file.go_on().await });
         }
+        tree.prepare();
+        uploads.spawn_behind(wake_when_regained(reach, uploads.clone()));
         Ok((Mount { runtime, dir, device, files, uploads, tree, ended }, armed))
     }
 
@@ -186,7 +188,7 @@ impl Mount {
         let released = gone || wait_for_programs(&self, hurry, deadline);
         self.uploads.end();
         if released {
-            drain(&self.runtime, &self.uploads, hurry, deadline);
+            drain(&self, hurry, deadline);
         }
         self.uploads.stop();
         // Also when all is quiet: what was parked or refused is with nobody but this mount.
@@ -195,6 +197,15 @@ impl Mount {
         self.runtime.shutdown_background();
         tracing::info!("unmounted");
         result
+    }
+}
+
+/// Whatever notices that the service is back, uploads that wait for it go on at once.
+async fn wake_when_regained(reach: Arc<Reach>, uploads: Arc<Uploads>) {
+    loop {
+        reach.lost().await;
+        reach.regained().await;
+        uploads.wake();
     }
 }
 
@@ -327,71 +338,9 @@ fn detach(dir: &Path, device: Option<Device>) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until the kernel has let go of the mount, or no program has a file open (one that only stands in a directory
-/// of the mount has nothing to lose); whether it came to that.
-fn wait_for_programs(mount: &Mount, hurry: &Receiver<()>, deadline: Instant) -> bool {
-    while mount.files.any_open() {
-        select! {
-            recv(mount.ended) -> _ => return true,
-            recv(hurry) -> _ => return false,
-            recv(crossbeam_channel::after(DRAIN_TICK)) -> _ => {}
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-    }
-    true
-}
-
-/// Waits until no upload is under way, or for as long as there is.
-fn drain(runtime: &Runtime, uploads: &Arc<Uploads>, hurry: &Receiver<()>, deadline: Instant) {
-    loop {
-        let tick = DRAIN_TICK.min(deadline.saturating_duration_since(Instant::now()));
-        if runtime.block_on(async { tokio::time::timeout(tick, uploads.drained()).await }).is_ok() {
-            return;
-        }
-        if hurry.try_recv().is_ok() || Instant::now() >= deadline {
-            return;
-        }
-    }
-}
-
-/// Leaves every file that the service does not have as it is to the next mount, and says so.
-fn leave(runtime: &Runtime, tree: &Tree) -> anyhow::Result<()> {
-    let (mut left, mut bytes, mut lost) = (0, 0, 0);
-    for (path, file) in tree.unsettled() {
-        match runtime.block_on(file.leave()) {
-            Ok(how) => {
-                tracing::warn!(%path, bytes = file.size(), "not uploaded; in the spool, {how}");
-                left += 1;
-                bytes += file.size();
-            }
-            Err(error) => {
-                tracing::error!(%path, bytes = file.size(), %error, "not uploaded, and lost with this mount");
-                lost += 1;
-            }
-        }
-    }
-    if left > 0 {
-        let bytes = show_size(bytes);
-        tracing::warn!("{left} files ({bytes}) were not uploaded; the next mount with this spool has them");
-    }
-    if lost == 0 {
-        return Ok(());
-    }
-    bail!("{lost} files were not uploaded and could not be kept")
-}
-
 /// A hint for a person who started it by hand.
 pub fn announce(dir: &Path) {
     if io::stderr().is_terminal() {
         eprintln!("mounted on {}; Ctrl-C unmounts", dir.display());
-    }
-}
-
-/// Tells the service manager, if there is one.
-fn tell_manager(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager was not told");
     }
 }

@@ -136,6 +136,12 @@ impl CachedContent {
     /// `SpoolFull` when the spool is at its limit and nothing became free for [`ROOM_WAIT`]; `Spool` when the disk
     /// failed and there is no other room. Nothing that was written is lost by either.
     pub async fn room(&self) -> Result<()> {
+        let result = self.until_room().await;
+        self.inner.state().blocked = None;
+        result
+    }
+
+    async fn until_room(&self) -> Result<()> {
         let shared = &self.inner.shared;
         let _waiting = shared.wait();
         let (failures_before, _) = shared.last_report();

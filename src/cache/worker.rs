@@ -18,7 +18,7 @@ use tracing::error;
 use super::content::Inner;
 use super::recency::Key;
 use super::room::{Request, Shared};
-use super::state::Snapshot;
+use super::state::{Need, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::ranges::Ranges;
 use crate::spool::disk::DiskFile;
@@ -208,11 +208,15 @@ impl Worker {
         }
         let Some(snapshot) = content.snapshot(key.index, self.next) else { return Evicted::No };
         let outcome = self.spill(&snapshot);
-        let gone = outcome.is_ok() && content.forget_spilled(key.index, &snapshot);
+        let spilled = outcome.is_ok();
+        let gone = spilled && content.forget_spilled(key.index, &snapshot);
         self.report(outcome);
-        // Even without success a writer may have waited for us to stop looking at the chunk.
+        // Even without success a writer may have waited for us to stop looking at the chunk. Nobody else is woken then: whoever
+        // finds no room asks again, and a full disk would be asked for as long as somebody waits, who never heard of it.
         drop(snapshot);
-        self.shared.pool.wake();
+        if spilled || content.state().blocked == Some(Need::Copy(key.index)) {
+            self.shared.pool.wake();
+        }
         if gone { Evicted::Yes } else { Evicted::No }
     }
 

@@ -85,9 +85,8 @@ impl File {
         if !handle.is_writable() || !self.state().is_owed_an_answer() {
             return Some(Ok(()));
         }
-        let upload = self.upload();
         // What failed before it was closed is brought to disk before anybody hears of it.
-        upload.failure().filter(|_| upload.is_saved()).map(Err)
+        self.failure().filter(|_| self.upload().is_saved()).map(Err)
     }
 
     /// A descriptor of the file is closed by the thread `tid`.
@@ -257,7 +256,7 @@ impl File {
         let upload = self.upload();
         upload.settled().await;
         let parked = self.state().parked.clone().filter(|_| upload.is_dirty());
-        if let Some(error) = parked.or_else(|| upload.failure()) {
+        if let Some(error) = parked.or_else(|| self.failure()) {
             return Err(error);
         }
         if upload.is_sealed() { Ok(()) } else { upload.save(Fate::Open, self.written_at()).await }

@@ -36,6 +36,10 @@ use crate::path::RemotePath;
 use crate::service::Node;
 use crate::upload::{Held, Place, Source, Upload, Uploads};
 
+/// A file of so many bytes is fetched when its name goes while a program has it open; with a larger one the program that
+/// removes it would wait too long.
+const KEPT_BYTES_MAX: u64 = 32 << 20;
+
 /// What a program that closes a file waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Close {
@@ -88,6 +92,11 @@ impl Files {
         self.open.load(Ordering::Relaxed) > 0
     }
 
+    /// What a program that closes a file waits for.
+    pub fn close(&self) -> Close {
+        self.config.close
+    }
+
     /// How often a writing process has been looked at for the size of what it copies.
     pub fn looks(&self) -> u64 {
         self.looks.load(Ordering::Relaxed)
@@ -129,6 +138,7 @@ impl Files {
             turn: Notify::new(),
             removed: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            base_in_doubt: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -148,6 +158,8 @@ pub struct File {
     removed: AtomicBool,
     /// One of its generations waits for the next mount.
     left: AtomicBool,
+    /// The service was away when somebody last looked: it may have another version under the name by now.
+    base_in_doubt: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -282,6 +294,11 @@ impl File {
         self.state().modified = None;
     }
 
+    /// What the service has under the name is known from before it went away.
+    pub fn doubt_base(&self) {
+        self.base_in_doubt.store(true, Ordering::Release);
+    }
+
     /// Whether any handle is open.
     pub fn is_open(&self) -> bool {
         !self.state().openers.is_empty()
@@ -297,9 +314,23 @@ impl File {
         self.state().readers > 0
     }
 
-    /// Whether the mount knows more of it than the service: it is open, changed, or parked.
+    /// Whether the mount knows more of it than the service: it is open, changed, parked, or the spool still has it. (Whoever
+    /// removes or renames it then must meet this file and not another one of the same name, or the next mount would find
+    /// it as it was.)
     pub fn is_local(&self) -> bool {
-        self.is_open() || self.uploads().iter().any(|upload| upload.is_dirty() || upload.is_busy())
+        let is_known_here = |upload: &Arc<Upload>| upload.is_dirty() || upload.is_busy() || upload.is_saved();
+        self.is_open() || self.uploads().iter().any(is_known_here)
+    }
+
+    /// The service is about to lose the bytes: programs that have the file open go on reading them, unless there are too
+    /// many. Best effort.
+    pub async fn keep_for_readers(&self) {
+        if self.is_open()
+            && self.size() <= KEPT_BYTES_MAX
+            && let Err(error) = self.upload().keep_all().await
+        {
+            tracing::info!(path = %self.place.get(), %error, "whoever still reads it cannot go on");
+        }
     }
 
     /// Whether it is empty, and the service has no empty files.
@@ -381,9 +412,7 @@ impl File {
             let upload = self.upload();
             match change(&upload) {
                 Ok(value) => return Ok(value),
-                // Nobody waits for the service: what has left of it before its close is sent again after that.
-                Err(Held::Failed(error)) if self.goes_on_after(&error) => upload.reopen(),
-                Err(Held::Failed(error)) => return Err(error),
+                Err(Held::Failed(_)) => self.failure().map_or(Ok(()), Err)?,
                 Err(Held::Sealed) => self.unseal(keep).await?,
                 Err(Held::Committing) => {
                     let settled = tokio::time::timeout(self.files.config.close_deadline, upload.settled());
@@ -391,11 +420,6 @@ impl File {
                 }
             }
         }
-    }
-
-    /// Whether a program that writes need not hear of `error`, because it is not the service that answers its close.
-    fn goes_on_after(&self, error: &Error) -> bool {
-        self.files.config.close == Close::Local && publish::may_pass(error.kind)
     }
 
     async fn resize(&self, size: u64) -> Result<()> {
@@ -468,8 +492,7 @@ impl File {
         let taken = match self.upload().write(at, data) {
             Ok(taken) => taken,
             Err(Held::Committing | Held::Sealed) => 0,
-            Err(Held::Failed(error)) if self.goes_on_after(&error) => 0,
-            Err(Held::Failed(error)) => return Err(error),
+            Err(Held::Failed(_)) => self.failure().map_or(Ok(0), Err)?,
         };
         if taken > 0 {
             self.note_write(tid);

@@ -6,6 +6,7 @@
 //! carries it there; readers that have the file open go on reading it, and nobody opens it again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::close::{Commit, Step};
 use super::{File, State};
@@ -45,6 +46,9 @@ impl File {
     /// Why the service does not have it: the file is parked again. `Busy` while a program has it open for writing,
     /// `Invalid` for one that is not parked, `Conflict` for one that was thrown away.
     pub async fn retry(self: &Arc<Self>) -> Result<()> {
+        if self.base_in_doubt.load(Ordering::Acquire) {
+            self.look_again(&self.upload()).await;
+        }
         let commit = {
             let mut state = self.state();
             state.check_unwritten("retry")?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::File;
+use super::{Close, File};
 use crate::error::{Error, Kind};
 use crate::service::Node;
 use crate::spool::Fate;
@@ -19,6 +19,18 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 impl File {
+    /// The sticky failure that a program hears of. With [`Close::Local`] none of them waits for the service: what may pass
+    /// is forgotten here, and tried again once the file is complete.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let upload = self.upload();
+        let error = upload.failure()?;
+        if self.files.config.close == Close::Local && may_pass(error.kind) {
+            upload.reopen();
+            return None;
+        }
+        Some(error)
+    }
+
     /// Brings `upload`, which was saved as complete, to the service; in a task that the end of the mount waits for.
     pub(super) fn publish(self: &Arc<Self>, upload: Arc<Upload>) {
         let file = self.clone();
@@ -38,6 +50,9 @@ impl File {
             tracing::debug!(path = %self.place.get(), "it is its turn");
             let result = {
                 let Some(_slot) = uploads.slot().await else { return self.leave_waiting() };
+                if self.base_in_doubt.load(Ordering::Acquire) {
+                    self.look_again(&upload).await;
+                }
                 let commit = upload.begin_commit();
                 upload.end_commit(commit, self.files.config.close_deadline).await
             };
@@ -51,6 +66,9 @@ impl File {
                 }
                 Err(error) if may_pass(error.kind) || upload.is_discarded() => {
                     tracing::info!(path = %self.place.get(), %error, ?pause, "it is tried again");
+                    if error.kind.is_silence() {
+                        self.doubt_base();
+                    }
                     if !uploads.pause(pause).await {
                         return self.leave_waiting();
                     }

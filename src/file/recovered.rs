@@ -1,6 +1,7 @@
 //! Files that an earlier process left in the spool, and files that this one leaves there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{File, Files};
 use crate::error::{Error, Kind, Result};
@@ -21,6 +22,7 @@ impl Files {
         let file = self.file_of(ino, place, current, uploads);
         file.state().modified = modified;
         file.state().parked = file.upload().failure();
+        file.doubt_base();
         Some(file)
     }
 }
@@ -32,7 +34,10 @@ impl File {
         if let Some(newest) = uploads.iter().rev().find(|upload| upload.is_closed()) {
             self.supersede(newest);
         }
-        self.look_again().await;
+        let newest = self.upload();
+        if newest.is_closed() {
+            self.look_again(&newest).await;
+        }
         for upload in uploads {
             if upload.is_closed() || upload.is_discarded() {
                 self.publish(upload);
@@ -42,11 +47,13 @@ impl File {
         }
     }
 
-    /// Asks the service what stands under the name by now: an upload of the process that died may have ended after it, and
-    /// what replaces that must know. Without an answer it goes by what it knew.
-    async fn look_again(self: &Arc<Self>) {
-        let (upload, path) = (self.upload(), self.place.get());
-        if !upload.is_closed() || !upload.source().is_complete() {
+    /// Asks the service what stands under the name by now, for `upload` to replace: an upload of a process that died may
+    /// have ended after it, another client may have written while the service was away. Without an answer it goes by what
+    /// it knew.
+    pub(super) async fn look_again(&self, upload: &Upload) {
+        let path = self.place.get();
+        self.base_in_doubt.store(false, Ordering::Release);
+        if !upload.source().is_complete() {
             return;
         }
         if let Ok(node) = self.files.uploads.service().stat(&path).await

@@ -77,6 +77,9 @@ pub struct PartRules {
     pub rewrite: bool,
     /// Whether `begin` carries the first part (there is no session without bytes).
     pub opens_with_part: bool,
+    /// Whether the last part makes the file, and `finish` only sees to it that it did: of what is given up once that part
+    /// was sent, there may be a file.
+    pub last_makes_file: bool,
 }
 
 /// The usual [`PartRules::open_after`]: 1 MiB.

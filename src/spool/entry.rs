@@ -157,6 +157,9 @@ pub struct Sent {
     pub range: Range<u64>,
     /// Whether the file ends with it.
     pub last: bool,
+    /// It was sent with other bytes before: that the service has it says nothing about which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewritten: bool,
 }
 
 /// What the records of one entry come to.
@@ -191,15 +194,19 @@ impl History {
                 let (sent, held) = (BTreeMap::new(), BTreeMap::new());
                 self.session = Some(OpenSession { token, total, path, sent, held });
             }
-            Record::Sent(sent) => {
+            Record::Sent(mut sent) => {
                 if let Some(session) = &mut self.session {
                     // Whatever was said of that part before was said of other bytes.
                     session.held.remove(&sent.index);
+                    sent.rewritten |= session.sent.get(&sent.index).is_some_and(|before| before.rewritten);
                     session.sent.insert(sent.index, sent);
                 }
             }
             Record::Held(receipt) => {
                 if let Some(session) = &mut self.session {
+                    if let Some(sent) = session.sent.get_mut(&receipt.index) {
+                        sent.rewritten = false;
+                    }
                     session.held.insert(receipt.index, receipt);
                 }
             }
@@ -231,7 +238,7 @@ mod tests {
     }
 
     fn sent(index: u32, range: Range<u64>) -> Record {
-        Record::Sent(Sent { index, range, last: false })
+        Record::Sent(Sent { index, range, last: false, rewritten: false })
     }
 
     fn held(index: u32, range: Range<u64>) -> Record {
@@ -272,6 +279,11 @@ mod tests {
         let session = Record::Session { token: token("s"), total: None, path: RemotePath::root() };
         let rewritten = history([session.clone(), sent(0, 0..10), held(0, 0..10), sent(0, 0..10)]);
         assert!(rewritten.session.unwrap().held.is_empty());
+        let again = Record::Sent(Sent { index: 0, range: 0..10, last: false, rewritten: true });
+        let in_doubt = history([session.clone(), again.clone(), sent(0, 0..10)]);
+        assert!(in_doubt.session.unwrap().sent[&0].rewritten, "nobody knows which bytes the service has");
+        let confirmed = history([session.clone(), again, held(0, 0..10)]);
+        assert!(!confirmed.session.unwrap().sent[&0].rewritten);
         let another = history([
             session,
             sent(0, 0..10),

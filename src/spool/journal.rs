@@ -44,7 +44,7 @@ struct Log {
 
 impl Journal {
     /// The journal of an entry that has none yet. [`Journal::begin`] comes next.
-    pub(crate) fn new(spool: Arc<Spool>, id: EntryId) -> Self {
+    pub fn new(spool: Arc<Spool>, id: EntryId) -> Self {
         let log = Log { early: Some(Vec::new()), ..Log::default() };
         Journal { spool, id, log: Mutex::new(log) }
     }

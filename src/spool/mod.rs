@@ -71,12 +71,12 @@ impl Spool {
     }
 
     /// A number that no entry has had.
-    pub(crate) fn next_id(&self) -> EntryId {
+    pub fn next_id(&self) -> EntryId {
         EntryId(self.next_order())
     }
 
     /// A number greater than all before; see [`Info::order`].
-    pub(crate) fn next_order(&self) -> u64 {
+    pub fn next_order(&self) -> u64 {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 

@@ -136,7 +136,7 @@ fn the_way_to_the_service_is_found_again() {
     let disk = immortal();
     let journal = write(&spool_on(&disk), "a", b"aaaa").unwrap();
     let token = SessionToken { id: "s".into(), state: serde_json::json!({"key": 1}) };
-    let sent = Sent { index: 0, range: 0..2, last: false };
+    let sent = Sent { index: 0, range: 0..2, last: false, rewritten: false };
     let receipt = Receipt { index: 0, range: 0..2, state: serde_json::Value::Null };
     journal
         .append(&[Record::Session { token: token.clone(), total: Some(4), path: RemotePath::root() }], true)

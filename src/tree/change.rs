@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::away::Trust;
 use super::entry::Entry;
-use super::{Attr, Ino, Known, MISS, Overrides, Tree, not_found, stale};
+use super::{Attr, Ino, MISS, Overrides, Tree, not_found, stale};
 use crate::error::{Error, Kind, Result};
 use crate::file::File;
 use crate::path::RemotePath;
@@ -49,8 +50,8 @@ impl Tree {
         let path = self.path(at.parent)?.join(at.name);
         let found = match if_exists {
             // Whoever takes a lock by making a file must see the one that another client made a moment ago.
-            IfExists::Refuse => self.find(at.parent, &canonical, JUST_NOW).await?,
-            IfExists::Accept => self.find(at.parent, &canonical, MISS).await?,
+            IfExists::Refuse => self.find(at.parent, &canonical, JUST_NOW, self.trust_to_make()).await?,
+            IfExists::Accept => self.find(at.parent, &canonical, MISS, Trust::Memory).await?,
         };
         match found {
             Some(_) if if_exists == IfExists::Refuse => Err(Error::new(Kind::Exists, "create", "the file exists")),
@@ -60,7 +61,7 @@ impl Tree {
             Some(target) => Ok((self.attr(target.ino)?, false)),
             None => {
                 // Most services would complain only when the last byte has been sent.
-                self.service().admit(&path).await?;
+                self.admit_path(&path).await?;
                 let mut inner = self.inner();
                 // A listing may have come in meanwhile, or another program: a name has one entry.
                 if let Some(ino) = inner.names.get(&(at.parent, canonical.clone())).copied() {
@@ -81,18 +82,9 @@ impl Tree {
         }
     }
 
-    /// What stands under a name, as fresh as a change needs it; that there is nothing is believed for `missed`.
-    async fn find(&self, parent: Ino, canonical: &str, missed: Duration) -> Result<Option<Target>> {
-        let known = self.inner().known(parent, canonical, self.dir_cache, missed);
-        let ino = match known {
-            Known::Entry(ino) => ino,
-            Known::Absent => return Ok(None),
-            Known::Ask => match self.ask(parent, canonical).await {
-                Ok(ino) => ino,
-                Err(error) if error.kind == Kind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            },
-        };
+    /// What stands under a name, as fresh as a change needs it; see [`Tree::look`].
+    async fn find(&self, parent: Ino, canonical: &str, missed: Duration, trust: Trust) -> Result<Option<Target>> {
+        let Some(ino) = self.look(parent, canonical, missed, trust).await? else { return Ok(None) };
         let inner = self.inner();
         let entry = inner.entries.get(&ino).ok_or_else(stale)?;
         Ok(Some(Target { ino, kind: entry.kind, node: entry.node() }))
@@ -104,7 +96,7 @@ impl Tree {
     /// `NotFound`, `IsDirectory`, or whatever the service says.
     pub async fn unlink(&self, at: At<'_>) -> Result<()> {
         let canonical = self.canonical(at.name)?;
-        let target = self.find(at.parent, &canonical, MISS).await?.ok_or_else(not_found)?;
+        let target = self.find(at.parent, &canonical, MISS, Trust::Memory).await?.ok_or_else(not_found)?;
         if target.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "remove", "it is a directory"));
         }
@@ -113,6 +105,7 @@ impl Tree {
         self.still_named(at.parent, target.ino)?;
         // A commit that was under way may have made a version meanwhile.
         if let Some(node) = file.upload().source().node() {
+            file.keep_for_readers().await;
             self.remove_remote(&file.place().get(), &node).await?;
         }
         // Not before: a file that the service does not let go stays a file, and what is written to it must arrive.
@@ -147,7 +140,7 @@ impl Tree {
             let what = format!("{} has no directories", self.service().kind());
             return Err(Error::new(Kind::Refused, "mkdir", what).hint("put the files into the mount itself"));
         }
-        if self.find(at.parent, &canonical, MISS).await?.is_some() {
+        if self.find(at.parent, &canonical, MISS, Trust::Memory).await?.is_some() {
             return Err(Error::new(Kind::Exists, "mkdir", "the name is taken"));
         }
         let path = self.path(at.parent)?.join(at.name);
@@ -170,7 +163,7 @@ impl Tree {
     /// `NotEmpty`, `NotDirectory`, `NotFound`, or whatever the service says.
     pub async fn rmdir(&self, at: At<'_>) -> Result<()> {
         let canonical = self.canonical(at.name)?;
-        let target = self.find(at.parent, &canonical, MISS).await?.ok_or_else(not_found)?;
+        let target = self.find(at.parent, &canonical, MISS, Trust::Memory).await?.ok_or_else(not_found)?;
         if target.kind != NodeKind::Directory {
             return Err(Error::new(Kind::NotDirectory, "rmdir", "it is not a directory"));
         }
@@ -192,8 +185,8 @@ impl Tree {
     /// exist; `NotFound`; what the service has against the new name; whatever else it says.
     pub async fn rename(&self, from: At<'_>, to: At<'_>, if_exists: IfExists) -> Result<()> {
         let (old, new) = (self.canonical(from.name)?, self.canonical(to.name)?);
-        let source = self.find(from.parent, &old, MISS).await?.ok_or_else(not_found)?;
-        let target = self.find(to.parent, &new, MISS).await?;
+        let source = self.find(from.parent, &old, MISS, Trust::Memory).await?.ok_or_else(not_found)?;
+        let target = self.find(to.parent, &new, MISS, Trust::Memory).await?;
         if target.as_ref().is_some_and(|target| target.ino == source.ino) {
             // Two spellings of one name.
             return if if_exists == IfExists::Refuse { Err(exists()) } else { Ok(()) };
@@ -225,6 +218,9 @@ impl Tree {
         }
         self.still_named(from.parent, source.ino)?;
         let replaced = target.as_ref().and_then(|target| self.node(target.ino));
+        for (_, file) in files.iter().filter(|(ino, _)| target.as_ref().is_some_and(|target| target.ino == *ino)) {
+            file.keep_for_readers().await;
+        }
         let moved = self.rename_remote(source.ino, replaced.as_ref(), &path).await?;
         if let Some((_, file)) = files.iter().find(|(ino, _)| *ino == source.ino) {
             match (&moved, replaced) {

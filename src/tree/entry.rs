@@ -76,6 +76,8 @@ pub(super) struct Entry {
     pub(super) lookups: u64,
     /// For a directory: when it was listed completely.
     pub(super) listed: Option<Instant>,
+    /// For a directory: it is being listed, or was, so that its names are known when the service is away.
+    pub(super) surveyed: bool,
     /// A directory that nobody asked the service for, because a file from the spool stands in it.
     pub(super) anchor: bool,
     /// The name is gone; only open handles still reach the entry.
@@ -95,6 +97,7 @@ impl Entry {
             file: None,
             lookups: 0,
             listed: None,
+            surveyed: false,
             anchor: false,
             removed: false,
         }

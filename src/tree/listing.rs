@@ -26,26 +26,32 @@ pub struct Listed {
 }
 
 impl Tree {
-    /// What is in a directory, as of now or of `dir_cache` ago.
+    /// What is in a directory, as of now or of `dir_cache` ago; as it was last seen, while the service is away.
     ///
     /// # Errors
     /// `NotDirectory`, or whatever the service says.
     pub async fn list(&self, ino: Ino) -> Result<Arc<Vec<Listed>>> {
-        let path = self.path(ino)?;
-        let fresh = {
+        let listed = {
             let inner = self.inner();
             let entry = inner.entries.get(&ino).ok_or_else(stale)?;
             if entry.kind != NodeKind::Directory {
                 return Err(Error::new(Kind::NotDirectory, "list", "it is not a directory"));
             }
-            entry.listed.is_some_and(|since| since.elapsed() < self.dir_cache)
+            entry.listed
         };
-        if !fresh {
-            let asked = Instant::now();
-            let nodes = self.all_pages(&path).await?;
-            self.merge(ino, nodes, asked);
+        if listed.is_none_or(|since| since.elapsed() >= self.dir_cache) {
+            let tree = self.this();
+            self.unless_away(listed.is_some(), async move { tree?.ask_for_names(ino).await }).await?;
         }
         Ok(Arc::new(self.inner().children(ino)))
+    }
+
+    async fn ask_for_names(&self, ino: Ino) -> Result<()> {
+        let path = self.path(ino)?;
+        let asked = Instant::now();
+        let nodes = self.all_pages(&path).await?;
+        self.merge(ino, nodes, asked);
+        Ok(())
     }
 
     async fn all_pages(&self, path: &path::RemotePath) -> Result<Vec<Node>> {

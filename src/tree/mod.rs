@@ -3,6 +3,7 @@
 //! **Contract.** What was changed through this mount is seen at once and as it was left; what the service has is seen
 //! as it was when last asked, at most `dir_cache` ago. A name that the service would file under another spelling is an
 //! alias of that one ([`Service::canonical_name`]): one inode, listed once.
+//! While the service is away, what was known of names counts (`away.rs`).
 //! A listing never shows a name that cannot be opened.
 //!
 //! **Order.** The lock is held for memory work only. Requests that fix or change a name hold the
@@ -11,6 +12,7 @@
 //! **Failure.** A request that fails changes nothing here; a request in doubt makes the entry stale, so that the next
 //! look asks again.
 
+mod away;
 pub mod change;
 mod entry;
 mod listing;
@@ -21,17 +23,19 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
+use self::away::{Trust, Way};
 use self::entry::Entry;
 pub use self::entry::{Attr, Defaults, Ino, Overrides, ROOT};
 pub use self::listing::Listed;
 use crate::error::{Error, Kind, Result};
 use crate::file::{File, Files};
 use crate::path::{self, RemotePath};
+use crate::service::layer::Reach;
 use crate::service::{Node, NodeKind, Service};
 
 /// How long "there is no such file" is believed: long enough for the lookups around one `open`, short enough that a
@@ -47,6 +51,9 @@ pub struct Tree {
     defaults: Defaults,
     /// How long the service's word on names is believed.
     dir_cache: Duration,
+    way: Way,
+    /// Itself, for work that outlives the request that asked for it.
+    this: Weak<Tree>,
     inner: Mutex<Inner>,
 }
 
@@ -78,8 +85,8 @@ enum Known {
 }
 
 impl Tree {
-    /// The tree of a mount; the service's word is believed for `dir_cache`.
-    pub fn new(files: Arc<Files>, defaults: Defaults, dir_cache: Duration) -> Arc<Self> {
+    /// The tree of a mount; the service's word is believed for `dir_cache`, and longer while `reach` says that it is away.
+    pub fn new(files: Arc<Files>, defaults: Defaults, dir_cache: Duration, reach: Arc<Reach>) -> Arc<Self> {
         let root = Entry::new(ROOT, String::new(), NodeKind::Directory);
         let inner = Inner {
             entries: HashMap::from([(ROOT, root)]),
@@ -89,7 +96,8 @@ impl Tree {
             misses_max: MISSES_MIN,
             next: ROOT + 1,
         };
-        Arc::new(Tree { files, defaults, dir_cache, inner: Mutex::new(inner) })
+        let way = Way::new(reach);
+        Arc::new_cyclic(|this| Tree { files, defaults, dir_cache, way, this: this.clone(), inner: Mutex::new(inner) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -174,7 +182,7 @@ impl Tree {
             return known;
         }
         let canonical = self.canonical(name)?;
-        let ino = self.ask(parent, &canonical).await?;
+        let ino = self.look(parent, &canonical, MISS, Trust::Memory).await?.ok_or_else(not_found)?;
         self.attr(ino)
     }
 
@@ -206,14 +214,15 @@ impl Tree {
         }
     }
 
-    /// Asks the service for an entry again.
+    /// Asks the service for an entry again; while it is away, what is known of the entry goes on to count.
     async fn refresh(&self, ino: Ino) -> Result<()> {
         let (parent, name) = {
             let inner = self.inner();
             let entry = inner.entries.get(&ino).ok_or_else(stale)?;
             (entry.parent, entry.name.clone())
         };
-        self.ask(parent, &name).await.map(|_| ())
+        let tree = self.this();
+        self.unless_away(true, async move { tree?.ask(parent, &name).await }).await.map(drop)
     }
 
     /// The kernel learns of the entry: one reference more, until it forgets.
@@ -281,7 +290,11 @@ impl Tree {
         if !known {
             self.refresh(ino).await?;
         }
-        self.file(ino)
+        let file = self.file(ino)?;
+        if self.is_away() {
+            file.doubt_base();
+        }
+        Ok(file)
     }
 
     /// Whether the file of an inode may be written; see [`Service::admit`].
@@ -290,7 +303,7 @@ impl Tree {
     /// What the service has against it.
     pub async fn admit(&self, file: &File) -> Result<()> {
         // Nothing is asked about a file that is being written already: its close will tell.
-        if file.has_writers() { Ok(()) } else { self.service().admit(&file.place().get()).await }
+        if file.has_writers() { Ok(()) } else { self.admit_path(&file.place().get()).await }
     }
 
     /// Sets what programs may set; kept for the life of the mount.

@@ -104,8 +104,8 @@ impl Uploads {
         self.tasks.spawn_on(work, &self.runtime);
     }
 
-    /// Runs `work`, for which nobody waits.
-    fn spawn_timer(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs `work`, for which nobody waits, not even the end of the mount.
+    pub fn spawn_behind(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(work);
     }
 
@@ -115,9 +115,10 @@ impl Uploads {
         self.tasks.wait().await;
     }
 
-    /// `delay`, up to a quarter longer: clients that were refused together do not come back together.
+    /// `delay` to twice as long: clients that were refused together do not come back together. Never shorter, because it
+    /// may be the service's own wish, and because the tries of an upload are to bridge the restart of a server: a few short
+    /// ones would use them up.
     fn jitter(&self, delay: Duration) -> Duration {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        delay + delay.mul_f64(f64::from(now.subsec_nanos() % 1000) / 4000.0)
+        delay.mul_f64(1.0 + fastrand::f64())
     }
 }

@@ -118,6 +118,7 @@ mod tests {
             flow: Flow::Sequential,
             rewrite: false,
             opens_with_part: true,
+            last_makes_file: false,
         }
     }
 
@@ -133,6 +134,7 @@ mod tests {
             flow: Flow::Parallel(4),
             rewrite: true,
             opens_with_part: false,
+            last_makes_file: false,
             ..wiki()
         }
     }

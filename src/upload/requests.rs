@@ -184,7 +184,7 @@ impl Upload {
     /// Feeds `event` back after a while. Nobody waits for a timer at the end of a mount.
     fn after(self: &Arc<Self>, delay: Duration, event: Event) {
         let upload = self.clone();
-        self.uploads.spawn_timer(async move {
+        self.uploads.spawn_behind(async move {
             tokio::time::sleep(delay).await;
             upload.event(event);
         });

@@ -108,6 +108,12 @@ impl Upload {
     }
 
     async fn write_down(self: &Arc<Self>, fate: Fate, modified: SystemTime) -> Result<()> {
+        if fate == Fate::Closed
+            && let Err(error) = self.source.complete().await
+        {
+            // It is safe all the same, unless somebody takes that version away before it is uploaded.
+            tracing::info!(path = %self.place.get(), %error, "it rests on the service's older version");
+        }
         let synced = self.source.sync().await?;
         let spool = self.source.cache().spool().clone();
         let (journal, records, is_new) = {
@@ -160,6 +166,15 @@ impl Upload {
         }
     }
 
+    /// Holds every byte of the file here from now on, whatever becomes of the service's version.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from being had.
+    pub async fn keep_all(&self) -> Result<()> {
+        self.source.keep();
+        self.source.complete().await
+    }
+
     /// Whether the spool knows of the file.
     pub fn is_saved(&self) -> bool {
         self.core().journal.is_some()
@@ -188,14 +203,20 @@ impl Upload {
             // The service has it, under whatever name: what the spool says of it is over.
             return self.forget_saved().await;
         }
-        self.core().order = self.source.cache().spool().next_order();
-        let seal = self.core().seal;
-        let known = match seal {
+        let saving = loop {
+            match self.begin_save() {
+                Some(saving) => break saving,
+                None => self.settled().await,
+            }
+        };
+        // Not before it is the only one that saves: whoever was first may have closed the file.
+        let known = match saving.after {
             Seal::Closed => Fate::Closed,
             Seal::Parked => Fate::Parked((&self.failure().unwrap_or_else(kept_back)).into()),
             Seal::None | Seal::Saving => Fate::Open,
         };
-        self.save(fate.unwrap_or(known), modified).await
+        self.core().order = self.source.cache().spool().next_order();
+        self.end_save(saving, fate.unwrap_or(known), modified).await
     }
 
     /// Ends the entry of the file, if it has one: nothing of it will be found again. It is as it was otherwise.
@@ -325,7 +346,8 @@ impl Upload {
 impl Core {
     /// What another process needs to go on from here.
     fn history(&self) -> History {
-        History { session: self.machine.session(self.begun_at.clone()), asked: self.asked.clone() }
+        let asked = self.asked.clone().filter(|_| !self.machine.doubt_is_stale());
+        History { session: self.machine.session(self.begun_at.clone()), asked }
     }
 }
 

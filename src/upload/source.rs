@@ -8,6 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +26,9 @@ use crate::spool::spill::SpillFile;
 /// 2-20 ms, so that this keeps a gigabit line busy; more would be memory outside the budget of the cache. Everybody else
 /// gets one chunk, which a slow line brings within the deadline of a read.
 const READ_AHEAD_BYTES: u64 = 4 << 20;
+
+/// A program that closes a file waits so long for bytes of the version below it; without them the file still rests on it.
+const BELOW_MAX: Duration = Duration::from_secs(10);
 
 /// Zeros for holes.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -125,6 +129,40 @@ impl Source {
         let mut base = self.base();
         base.node = Some((path, node));
         base.visible = 0;
+    }
+
+    /// Makes the file independent of the service's version below: what shows through of it is held here afterwards, as if a
+    /// program had written it. Nobody changes the file meanwhile.
+    ///
+    /// # Errors
+    /// `Timeout` when nothing comes for [`BELOW_MAX`]; `SpoolFull`, `Spool`; whatever the service says.
+    pub(super) async fn complete(&self) -> Result<()> {
+        let missing = |piece| match piece {
+            Piece::Missing(range) => Some(range),
+            Piece::Memory(_) | Piece::Spooled(_) => None,
+        };
+        let visible = self.base().visible;
+        let missing: Vec<_> = self.cached.pieces(0..visible).into_iter().filter_map(missing).collect();
+        for range in missing {
+            let mut at = range.start;
+            while at < range.end {
+                let silent = |_| Error::new(Kind::Timeout, "close", "the service does not send its older version");
+                let bytes = tokio::time::timeout(BELOW_MAX, self.read(at, range.end - at)).await.map_err(silent)??;
+                at += self.keep_all(at, &bytes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_all(&self, at: u64, bytes: &[u8]) -> Result<u64> {
+        let mut kept = 0;
+        while kept < bytes.len() {
+            match self.cached.write(at + kept as u64, &bytes[kept..]) {
+                0 => self.room().await?,
+                taken => kept += taken,
+            }
+        }
+        Ok(kept as u64)
     }
 
     /// Whether nothing of the service's version below shows through.

@@ -1,7 +1,13 @@
-//! What outlives the process: the real daemon in front of a portal, killed with SIGKILL at each of its requests, and
-//! what the next one makes of it. (The same at each step of the disk is in `src/tree/tests/crash.rs`.)
+//! What outlives the process: the real daemon in front of a service, killed with SIGKILL at each of its requests
+//! (`deaths`) and while programs write (`writing`), and what the next one makes of it; a disk that is full (`full`), a
+//! spool with very many files (`many`), and a service that is away (`away`). (The same at each step of the disk is in `src/tree/tests/crash.rs`.)
 
+mod away;
+mod deaths;
+mod full;
+mod many;
 mod place;
+mod writing;
 
 use std::fs;
 
@@ -13,90 +19,19 @@ use super::support::program::until;
 use super::support::proxy::{Fault, Gate, When};
 use super::support::upload::text;
 
-/// More requests than any upload here makes.
-const REQUESTS_MAX: u64 = 60;
+/// Set for the full run: every moment to die at, and a hundred thousand files.
+const FULL: &str = "FULL_RUN";
+
+fn is_full_run() -> bool {
+    std::env::var_os(FULL).is_some()
+}
 
 /// The most parts that any of the services takes at once.
 const PARTS_AT_ONCE: usize = 8;
 
-/// When a daemon dies.
-#[derive(Clone, Copy, Debug)]
-enum At {
-    /// The request has left, and never arrives.
-    Before,
-    /// The service has done it, and its answer is not heard.
-    After,
-}
-
-/// One death: at the `nth` request of the upload of a file of `size` bytes.
-struct Death {
-    at: At,
-    nth: u64,
-    size: usize,
-    name: String,
-}
-
-/// Copies a file, dies, mounts again; whether there was such a request.
-fn die(place: &Place, death: &Death) -> bool {
-    let (proxy, section) = place.proxied();
-    let daemon = Daemon::mount_section(&section, &["--close", "local"]);
-    let bytes = text(death.size, death.nth);
-    let Death { name, nth, .. } = death;
-    fs::write(daemon.local(name), &bytes).unwrap();
-    let gate = Gate::new();
-    let fault = match death.at {
-        At::Before => Fault::HangBefore(gate.clone()),
-        At::After => Fault::HangAfter(gate.clone()),
-    };
-    proxy.add(Place::uploads(), When::From(*nth), fault);
-    daemon.sh(&format!("cp $L/{name} . && cmp $L/{name} {name}")).ok();
-    until("the upload to stand still, or to be done", || proxy.faults() > 0 || daemon.entries() == 0);
-    let met = proxy.faults() > 0;
-    let daemon = daemon.die();
-    // Requests that never arrived do not arrive later either: that is for other tests.
-    drop(proxy);
-    let (_proxy, section) = place.proxied();
-    let daemon = daemon.mount_again(&section, &["--close", "local"]);
-    daemon.sh(&format!("cmp $L/{name} {name}")).ok();
-    until("the upload to go on", || daemon.entries() == 0);
-    assert!(daemon.end().success());
-    met
-}
-
-#[test]
-fn what_was_closed_locally_arrives_after_a_kill() {
-    let mut deaths = 0;
-    for place in [Place::office("portal", Generation::G3)] {
-        for size in place.sizes.clone() {
-            for at in [At::Before, At::After] {
-                for nth in 1..REQUESTS_MAX {
-                    let name = format!("Death-{deaths}-{}.bin", fastrand::u32(..));
-                    let death = Death { at, nth, size, name };
-                    let met = die(&place, &death);
-                    // Nothing of it is remembered by another mount.
-                    let fresh = Daemon::mount_section(place.direct(), &[]);
-                    let expected = fresh.local(&death.name);
-                    fs::write(&expected, text(size, nth)).unwrap();
-                    let what = format!("{}, {at:?} request {nth} of a file of {size} bytes", place.name);
-                    let compared = fresh.sh(&format!("cmp $L/{0} {0}", death.name));
-                    assert!(compared.success(), "{what}: {}", compared.err);
-                    assert_eq!(place.versions(&death.name), 1, "{what}");
-                    if !met {
-                        break;
-                    }
-                    deaths += 1;
-                }
-            }
-        }
-        place.assert_clean();
-    }
-    println!("{deaths} kill points at requests of real daemons");
-    assert!(deaths >= 20, "{deaths}");
-}
-
 #[test]
 fn what_was_synced_survives_and_is_parked() {
-    let place = Place::office("portal", Generation::G3);
+    let place = Place::office(Generation::G3);
     let daemon = Daemon::mount_section(place.direct(), &[]);
     let program = "
 f = os.open('f', os.O_WRONLY | os.O_CREAT)
@@ -121,7 +56,7 @@ pause()";
 
 #[test]
 fn a_half_sent_upload_goes_on() {
-    for place in [Place::office("portal", Generation::G3), Place::yandex()] {
+    for place in [Place::office(Generation::G3), Place::yandex()] {
         let (proxy, section) = place.proxied();
         let daemon = Daemon::mount_section(&section, &["--close", "local", "--size-promise", "off"]);
         let size = place.sizes[0];
@@ -157,7 +92,7 @@ fn whole_upload(place: &Place, size: usize) -> usize {
 
 #[test]
 fn a_failed_close_leaves_the_file_for_the_next_mount() {
-    let place = Place::office("portal", Generation::G3);
+    let place = Place::office(Generation::G3);
     let (proxy, section) = place.proxied();
     let daemon = Daemon::mount_section(&section, &[]);
     let bytes = text(700_000, 1);
@@ -175,7 +110,7 @@ fn a_failed_close_leaves_the_file_for_the_next_mount() {
 #[test]
 fn a_mount_that_ends_in_mid_upload_leaves_the_rest_to_the_next() {
     for how in ["kill -TERM $PID", "umount $D", "umount -l $D", "fusermount3 -u $D"] {
-        let place = Place::office("portal", Generation::G3);
+        let place = Place::office(Generation::G3);
         let (proxy, section) = place.proxied();
         let daemon = Daemon::mount_section(&section, &["--close", "local", "--drain", "1s"]);
         let gate = Gate::new();
@@ -198,7 +133,7 @@ fn a_mount_that_ends_in_mid_upload_leaves_the_rest_to_the_next() {
 
 #[test]
 fn two_daemons_do_not_share_a_spool_and_one_remote_is_not_taken_for_another() {
-    let place = Place::office("portal", Generation::G3);
+    let place = Place::office(Generation::G3);
     let (proxy, section) = place.proxied();
     let daemon = Daemon::mount_section(&section, &["--close", "local"]);
     proxy.add(Place::uploads(), When::From(1), Fault::HangBefore(Gate::new()));

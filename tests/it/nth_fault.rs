@@ -15,7 +15,6 @@ use uploadfs::portal::onlyoffice::Generation;
 use uploadfs::service::yandex_cloud::Dialect;
 
 use self::places::{Place, Scene, What};
-use crate::support::clock::turned;
 use crate::support::desk::{Desk, each, sha256, write_into};
 use crate::support::upload::text;
 

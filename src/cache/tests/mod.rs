@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -51,6 +51,8 @@ struct Faults {
     create: AtomicI32,
     write: AtomicI32,
     read: AtomicI32,
+    /// How many writes were refused.
+    refused: AtomicU64,
 }
 
 fn fail(errno: &AtomicI32) -> io::Result<()> {
@@ -104,6 +106,7 @@ struct FaultyFile {
 impl DiskFile for FaultyFile {
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
         if let Err(error) = fail(&self.faults.write) {
+            self.faults.refused.fetch_add(1, Ordering::SeqCst);
             // As a real disk does: some of it was written.
             self.real.write_all_at(&data[..data.len() / 2], at)?;
             return Err(error);

@@ -193,6 +193,26 @@ async fn a_disk_that_is_full_for_real_is_a_full_spool() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_not_asked_for_as_long_as_somebody_waits() {
+    let (cache, faults, _home) = cache_on_faulty_disk(BUFFERS);
+    faults.write.store(libc::ENOSPC, Ordering::SeqCst);
+    let (content, _) = greedy(&cache, 1);
+    let (other, _) = greedy(&cache, 2);
+    let (mut waits, mut other_waits) = (Box::pin(content.room()), Box::pin(other.room()));
+    for _ in 0..20 {
+        assert!(is_parked(&mut waits) && is_parked(&mut other_waits));
+        settle(&cache).await;
+    }
+    // Each write and each wait may ask once, for room in the pool and for room in its content.
+    let refused = faults.refused.load(Ordering::SeqCst);
+    assert!((1..=8).contains(&refused), "{refused}");
+    faults.write.store(0, Ordering::SeqCst);
+    drop(other_waits);
+    drop(other);
+    waits.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_writer_waits_for_a_view_when_there_is_no_buffer_for_a_copy() {
     let (cache, _home) = cache(BUFFERS, 0);
     let (content, taken) = greedy(&cache, 1);

@@ -65,7 +65,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::fault::{Fault, Faults, Gate, When};
-    use super::super::{Layered, RetryPolicy};
+    use super::super::{Layered, Retries};
     use super::*;
     use crate::path::RemotePath;
     use crate::service::memory::{Memory, MemoryConfig};
@@ -108,7 +108,7 @@ mod tests {
         faults.add(Operation::Stat, When::Nth(1), Fault::busy(pause));
         let memory = Arc::new(Memory::new(MemoryConfig::friendly()));
         let limited = Layered::wrap(Layered::wrap(memory, faults.clone()), Limit::new(1, 1));
-        let service = Layered::wrap(limited, RetryPolicy::default());
+        let service = Layered::wrap(limited, Retries::default());
         let sleeper = service.clone();
         let sleeper = tokio::spawn(async move { sleeper.stat(&RemotePath::root()).await.map(drop) });
         while faults.count(Operation::Stat) == 0 {

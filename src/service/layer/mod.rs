@@ -2,7 +2,7 @@
 //! in [`Layer::around`], and decides when and how often the request runs; [`Layered`] is the only delegation.
 //!
 //! **Order** ([`stack`]), from the outside: [`Trace`] sees what the caller sees, one line per operation however often
-//! it was tried. [`Reach`] hears the same: an attempt that another one makes good is no news. [`RetryPolicy`] is outside of [`Limit`], so that a request that sleeps before its next attempt holds no
+//! it was tried. [`Reach`] hears the same: an attempt that another one makes good is no news. [`Retries`] is outside of [`Limit`], so that a request that sleeps before its next attempt holds no
 //! permit. [`fault`], in tests, is innermost: it plays the network.
 //!
 //! **Failure.** A layer decides by an error's [`Retry`](crate::error::Retry) and by the [`Operation`], never by text.
@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::limit::Limit;
-pub use self::reach::{Offline, Reach};
-pub use self::retry::RetryPolicy;
+pub use self::reach::{Offline, Reach, SILENCE};
+pub use self::retry::{Retries, RetryPolicy};
 pub use self::trace::Trace;
 use super::{Begun, Capability, Node, Operation, Page, Part, Payload, Progress, Receipt, Service, SessionToken, Spec};
 use crate::error::Result;
@@ -43,7 +43,7 @@ pub struct Stack {
 /// `service` with everything a mount wants around it. The module tells why in this order.
 pub fn stack(service: Arc<dyn Service>) -> Stack {
     let limited = Layered::wrap(service, Limit::default());
-    let persistent = Layered::wrap(limited, RetryPolicy::default());
+    let persistent = Layered::wrap(limited, Retries::default());
     let reach = Arc::new(Reach::default());
     let heard = Layered::wrap(persistent, reach.clone());
     Stack { service: Layered::wrap(heard, Trace), reach }

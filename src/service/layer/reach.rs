@@ -1,20 +1,27 @@
 //! Remembers whether the service can be reached, by what its callers get to hear: a request whose final result is that
-//! nobody answered means that it cannot, since the first such result; any other answer means that it can. It changes no
-//! request and asks nothing by itself, so on a mount that nobody uses it knows what was true when somebody last did.
+//! nobody answered means that it cannot, since the first such result; so does a question that nobody has answered for
+//! [`SILENCE`]. Any other answer means that it can. It changes no request and asks nothing by itself, so on a mount that
+//! nobody uses it knows what was true when somebody last did.
 //!
-//! **Concurrency.** The result that comes last counts. One lock, held for memory work.
+//! **Concurrency.** The result that comes last counts.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::{Answer, Call, Layer};
 use crate::error::{Error, Kind, Result};
 use crate::service::Operation;
 
+/// A question that takes so long is one that nobody answers, as far as a program at a prompt can tell. Tries that fail
+/// quickly are over before.
+pub const SILENCE: Duration = Duration::from_secs(10);
+
 /// What is known of the way to a service. A mount reads it, the layer writes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reach {
-    offline: Mutex<Option<Offline>>,
+    offline: watch::Sender<Option<Offline>>,
 }
 
 /// The service does not answer.
@@ -37,24 +44,42 @@ enum Word {
     Nothing,
 }
 
+impl Default for Reach {
+    fn default() -> Self {
+        Reach { offline: watch::Sender::new(None) }
+    }
+}
+
 impl Reach {
     /// Since when, and why, the service cannot be reached; `None` when it can, as far as is known.
     pub fn offline(&self) -> Option<Offline> {
-        self.state().clone()
+        self.offline.borrow().clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<Offline>> {
-        self.offline.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until the service cannot be reached.
+    pub async fn lost(&self) {
+        self.until(|offline| offline.is_some()).await;
+    }
+
+    /// Waits until the service can be reached.
+    pub async fn regained(&self) {
+        self.until(|offline| offline.is_none()).await;
+    }
+
+    async fn until(&self, is_so: impl FnMut(&Option<Offline>) -> bool) {
+        // The sender lives as long as this does.
+        let _ = self.offline.subscribe().wait_for(is_so).await;
     }
 
     fn note(&self, operation: Operation, error: Option<&Error>) {
         match (word(operation, error.map(|error| error.kind)), error) {
-            (Word::Unreachable, Some(error)) => {
-                let mut state = self.state();
-                let since = state.as_ref().map_or_else(SystemTime::now, |offline| offline.since);
-                *state = Some(Offline { since, error: error.clone() });
+            (Word::Unreachable, Some(error)) => self.offline.send_modify(|offline| {
+                let since = offline.as_ref().map_or_else(SystemTime::now, |offline| offline.since);
+                *offline = Some(Offline { since, error: error.clone() });
+            }),
+            (Word::Reached, _) => {
+                self.offline.send_if_modified(|offline| offline.take().is_some());
             }
-            (Word::Reached, _) => *self.state() = None,
             (Word::Unreachable | Word::Nothing, _) => {}
         }
     }
@@ -62,7 +87,7 @@ impl Reach {
 
 fn word(operation: Operation, failure: Option<Kind>) -> Word {
     match failure {
-        Some(Kind::Unreachable | Kind::Timeout) => Word::Unreachable,
+        Some(kind) if kind.is_silence() => Word::Unreachable,
         // Most clients answer this one by what they know of names and rights.
         _ if operation == Operation::Admit => Word::Nothing,
         // Said on this machine, before a request or instead of one.
@@ -86,7 +111,17 @@ impl Layer for Reach {
         call: Call<'a>,
         run: impl Fn() -> Answer<'a, T> + Send + Sync + 'a,
     ) -> Result<T> {
-        let answer = run().await;
+        let mut running = run();
+        // What carries bytes, or makes a file of them, may take its time, and the upload machine watches over it.
+        let is_quick = matches!(call.operation, Operation::Check | Operation::Stat | Operation::List);
+        let answer = tokio::select! {
+            answer = &mut running => answer,
+            () = sleep(SILENCE), if is_quick => {
+                let silent = Error::new(Kind::Timeout, "ask", format!("no answer for {} s", SILENCE.as_secs()));
+                self.note(call.operation, Some(&silent));
+                running.await
+            }
+        };
         self.note(call.operation, answer.as_ref().err());
         answer
     }
@@ -98,7 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::fault::{Fault, Faults, Gate, When};
-    use super::super::{Layered, RetryPolicy};
+    use super::super::{Layered, Retries};
     use super::*;
     use crate::path::RemotePath;
     use crate::service::memory::{Memory, MemoryConfig};
@@ -113,7 +148,7 @@ mod tests {
     fn rig() -> Rig {
         let (faults, reach) = (Faults::new(), Arc::new(Reach::default()));
         let memory = Arc::new(Memory::new(MemoryConfig::friendly()));
-        let persistent = Layered::wrap(Layered::wrap(memory, faults.clone()), RetryPolicy::default());
+        let persistent = Layered::wrap(Layered::wrap(memory, faults.clone()), Retries::default());
         Rig { faults, service: Layered::wrap(persistent, reach.clone()), reach }
     }
 
@@ -204,6 +239,31 @@ mod tests {
         rig.faults.add(Operation::Stat, When::Always, Fault::StallBefore(gate));
         let root = RemotePath::root();
         tokio::time::timeout(Duration::from_secs(1), rig.service.stat(&root)).await.unwrap_err();
+        assert!(rig.reach.offline().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_without_an_answer_tells_before_anybody_gives_up() {
+        let (rig, gate) = (rig(), Gate::new());
+        rig.faults.add(Operation::Stat, When::Always, Fault::StallBefore(gate.clone()));
+        let service = rig.service.clone();
+        let asking = tokio::spawn(async move { service.stat(&RemotePath::root()).await });
+        rig.reach.lost().await;
+        assert!(!asking.is_finished(), "the question goes on");
+        assert_eq!(rig.reach.offline().unwrap().error.kind, Kind::Timeout);
+        gate.open();
+        asking.await.unwrap().unwrap();
+        rig.reach.regained().await;
+        assert!(rig.reach.offline().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_may_take_its_time() {
+        let (rig, gate) = (rig(), Gate::new());
+        let spec = Spec { path: RemotePath::parse("f").unwrap(), size: Some(1), sha1: None, replaces: None };
+        rig.faults.add(Operation::PutWhole, When::Always, Fault::StallBefore(gate));
+        let upload = rig.service.put_whole(&spec, Payload::from_bytes("x".into(), 0));
+        tokio::time::timeout(10 * SILENCE, upload).await.unwrap_err();
         assert!(rig.reach.offline().is_none());
     }
 }

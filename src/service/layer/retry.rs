@@ -3,7 +3,11 @@
 //!
 //! `begin`, `finish` and `put_whole` are never repeated here, not even when they were definitely not done: the machine
 //! knows whether the name, the size or the session has changed meanwhile, this layer does not.
+//!
+//! A server that is in trouble is not helped by hundreds of requests that are each sent six times: repeating has a budget,
+//! which every request of the mount draws on while nothing succeeds, and which the first success fills again.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -23,6 +27,35 @@ pub struct RetryPolicy {
     pub delay_first: Duration,
     /// The longest wait that is not the service's own wish.
     pub delay_max: Duration,
+}
+
+/// So many repetitions may come to nothing, over all requests, before none is made any more: what two uploads and two
+/// questions that meet a dead server use up.
+const FRUITLESS_MAX: u32 = 20;
+
+/// The layer: a policy, and what the mount has used of its budget.
+#[derive(Debug, Default)]
+pub struct Retries {
+    policy: RetryPolicy,
+    /// Repetitions since a request last succeeded, or was refused for good.
+    fruitless: AtomicU32,
+}
+
+impl Retries {
+    /// Requests are repeated by `policy`.
+    pub fn new(policy: RetryPolicy) -> Self {
+        Retries { policy, fruitless: AtomicU32::new(0) }
+    }
+
+    /// The wait before a request that failed with `error` is repeated, if it is.
+    fn wait_after(&self, attempt: u32, operation: Operation, error: &Error) -> Option<Duration> {
+        if error.retry == Retry::Never {
+            // Somebody is there, and answers.
+            self.fruitless.store(0, Ordering::Relaxed);
+        }
+        let wait = self.policy.wait_after(attempt, operation, error)?;
+        (self.fruitless.fetch_add(1, Ordering::Relaxed) < FRUITLESS_MAX).then_some(wait)
+    }
 }
 
 impl Default for RetryPolicy {
@@ -69,17 +102,20 @@ fn may_repeat(operation: Operation, retry: Retry) -> bool {
     }
 }
 
-impl Layer for RetryPolicy {
+impl Layer for Retries {
     async fn around<'a, T: Send + 'a>(
         &'a self,
         call: Call<'a>,
         run: impl Fn() -> Answer<'a, T> + Send + Sync + 'a,
     ) -> Result<T> {
-        let deadline = Instant::now() + self.total_max;
+        let deadline = Instant::now() + self.policy.total_max;
         let mut attempt = 1;
         loop {
             let error = match run().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.fruitless.store(0, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let wait = self.wait_after(attempt, call.operation, &error);
@@ -138,7 +174,7 @@ mod tests {
     fn rig(policy: RetryPolicy) -> Rig {
         let memory = Arc::new(Memory::new(MemoryConfig::friendly()));
         let faults = Faults::new();
-        let service = Layered::wrap(Layered::wrap(memory.clone(), faults.clone()), policy);
+        let service = Layered::wrap(Layered::wrap(memory.clone(), faults.clone()), Retries::new(policy));
         Rig { memory, faults, service }
     }
 
@@ -213,6 +249,39 @@ mod tests {
         let error = rig.service.stat(&RemotePath::root()).await.unwrap_err();
         assert!(error.to_string().contains("after 3 attempts"), "{error}");
         assert_eq!(rig.faults.count(Operation::Stat), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nothing_succeeds_nothing_is_repeated_for_long() {
+        let rig = rig(RetryPolicy::default());
+        let root = RemotePath::root();
+        rig.faults.add(Operation::Stat, When::Always, Fault::busy(Duration::ZERO));
+        let asked = async |times: u64| {
+            let before = rig.faults.count(Operation::Stat);
+            for _ in 0..times {
+                rig.service.stat(&root).await.unwrap_err();
+            }
+            rig.faults.count(Operation::Stat) - before
+        };
+        assert_eq!(asked(20).await, 20 + u64::from(FRUITLESS_MAX));
+        assert_eq!(asked(20).await, 20, "one attempt each");
+        rig.service.list(&root, None).await.unwrap();
+        assert_eq!(asked(1).await, 6, "something has succeeded");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_a_sign_of_life() {
+        let rig = rig(RetryPolicy::default());
+        let root = RemotePath::root();
+        rig.faults.add(Operation::Stat, When::Always, Fault::busy(Duration::ZERO));
+        for _ in 0..20 {
+            rig.service.stat(&root).await.unwrap_err();
+        }
+        rig.faults.add(Operation::List, When::Always, Fault::refused(Kind::Denied));
+        rig.service.list(&root, None).await.unwrap_err();
+        let before = rig.faults.count(Operation::Stat);
+        rig.service.stat(&root).await.unwrap_err();
+        assert_eq!(rig.faults.count(Operation::Stat) - before, 6);
     }
 
     #[tokio::test(start_paused = true)]

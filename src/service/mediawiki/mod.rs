@@ -186,6 +186,7 @@ impl Service for MediaWiki {
                 flow: Flow::Sequential,
                 rewrite: false,
                 opens_with_part: true,
+                last_makes_file: false,
             }),
             file_max: site.file_max,
             whole_max: piece.min(PIECE_MAX),

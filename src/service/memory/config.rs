@@ -135,6 +135,7 @@ impl MemoryConfig {
                 flow: Flow::Sequential,
                 rewrite: false,
                 opens_with_part: true,
+                last_makes_file: false,
             }),
             file_max: 4 * GIB,
             whole_max: MIB,
@@ -244,6 +245,7 @@ fn parallel_rules(min: u64, max: u64) -> PartRules {
         flow: Flow::Parallel(WIDTH),
         rewrite: true,
         opens_with_part: false,
+        last_makes_file: false,
     }
 }
 

@@ -209,6 +209,7 @@ impl Service for Onlyoffice {
                 flow: if has_numbers { Flow::Parallel(site.width) } else { Flow::Sequential },
                 rewrite: has_numbers,
                 opens_with_part: false,
+                last_makes_file: !has_numbers,
             }),
             // Only administrators are told how large a file may be; the portal says so when the session is opened.
             file_max: u64::MAX >> 1,

@@ -228,6 +228,7 @@ impl Service for YandexWiki {
                 flow: Flow::Parallel(parts_at_once),
                 rewrite: true,
                 opens_with_part: false,
+                last_makes_file: false,
             }),
             file_max,
             whole_max: 0,

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::life::{Life, families};
-use super::script::{Ledger, Named, Script, compare};
+use super::script::{Ledger, Named, Pace, Script, compare};
 use crate::file::Close;
 use crate::service::memory::{Memory, MemoryConfig};
 use crate::spool::model::{End, Fate, Model};
@@ -19,6 +19,7 @@ const STRIDE: u64 = 7;
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     close: Close,
+    pace: Pace,
     steps: u64,
     end: End,
     /// When the process that takes over dies, too.
@@ -31,7 +32,7 @@ fn run(family: &str, config: &MemoryConfig, plan: Plan) -> bool {
     let memory = Arc::new(Memory::new(config.clone()));
     let (fate, ledger) = (Fate::after(plan.steps), Mutex::new(Ledger::default()));
     let life = Life::begin(&memory, Model::new(fate.clone()), fate, plan.close);
-    life.live(async |life| Script { life, ledger: &ledger }.run().await);
+    life.live(async |life| Script { life, ledger: &ledger }.run(plan.pace).await);
     let survived = !life.fate.is_over();
     let mut disk = life.end(plan.end, Fate::after(plan.second.unwrap_or(u64::MAX)));
     if let Some(steps) = plan.second {
@@ -53,41 +54,47 @@ fn run(family: &str, config: &MemoryConfig, plan: Plan) -> bool {
 }
 
 /// All steps of one way to die, or some of them; how many deaths.
-fn every_step(close: Close, end: End, second: Option<u64>) -> u64 {
+fn every_step(close: Close, pace: Pace, end: End, second: Option<u64>) -> u64 {
     let full = std::env::var_os(FULL).is_some();
     let mut deaths = 0;
     for (number, (family, config)) in families().into_iter().enumerate() {
         let (first, stride) = if full { (0, 1) } else { (number as u64, STRIDE) };
         let mut steps = first;
-        while !run(family, &config, Plan { close, steps, end, second }) {
+        while !run(family, &config, Plan { close, pace, steps, end, second }) {
             deaths += 1;
             steps += stride;
         }
     }
-    println!("{deaths} deaths: {close:?} close, {end:?}, second life {second:?}");
+    println!("{deaths} deaths: {close:?} close, {pace:?}, {end:?}, second life {second:?}");
     deaths
 }
 
 #[test]
 fn a_killed_process_has_told_the_truth_of_files_it_saved() {
-    assert!(every_step(Close::Local, End::Killed, None) > 50);
+    assert!(every_step(Close::Local, Pace::Calm, End::Killed, None) > 50);
 }
 
 #[test]
 fn a_power_cut_takes_nothing_that_was_saved() {
-    assert!(every_step(Close::Local, End::PowerCut(0), None) > 50);
-    assert!(every_step(Close::Local, End::PowerCut(5), None) > 50);
+    assert!(every_step(Close::Local, Pace::Calm, End::PowerCut(0), None) > 50);
+    assert!(every_step(Close::Local, Pace::Calm, End::PowerCut(5), None) > 50);
+}
+
+#[test]
+fn files_that_change_while_they_wait_arrive_as_they_were_last() {
+    assert!(every_step(Close::Local, Pace::Hurried, End::Killed, None) > 50);
+    assert!(every_step(Close::Local, Pace::Hurried, End::PowerCut(0), None) > 50);
 }
 
 #[test]
 fn a_killed_process_has_told_the_truth_of_files_it_uploaded() {
-    assert!(every_step(Close::Remote, End::Killed, None) > 50);
-    assert!(every_step(Close::Remote, End::PowerCut(0), None) > 50);
+    assert!(every_step(Close::Remote, Pace::Calm, End::Killed, None) > 50);
+    assert!(every_step(Close::Remote, Pace::Calm, End::PowerCut(0), None) > 50);
 }
 
 #[test]
 fn whoever_takes_over_may_die_as_well() {
     for second in [1, 3, 8, 14, 25] {
-        assert!(every_step(Close::Local, End::PowerCut(second), Some(second)) > 50);
+        assert!(every_step(Close::Local, Pace::Calm, End::PowerCut(second), Some(second)) > 50);
     }
 }

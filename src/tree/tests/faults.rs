@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::life::{Life, families};
-use super::script::{Ledger, Named, Script, compare};
+use super::script::{Ledger, Named, Pace, Script, compare};
 use crate::error::Kind;
 use crate::file::Close;
 use crate::service::layer::Layered;
@@ -21,7 +21,7 @@ fn run(what: String, memory: &Arc<Memory>, service: Arc<dyn Service>, disk: Mode
     let _named = Named(what.clone());
     let ledger = Mutex::new(Ledger::default());
     let life = Life::before(service, disk, Fate::after(u64::MAX), close);
-    life.live(async |life| Script { life, ledger: &ledger }.run().await);
+    life.live(async |life| Script { life, ledger: &ledger }.run(Pace::Calm).await);
     let fate = Fate::after(u64::MAX);
     let disk = life.end(End::Killed, fate.clone());
     let life = Life::begin(memory, disk, fate, close);

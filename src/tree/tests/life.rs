@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::file::{Close, File, Files, FilesConfig, OpenMode};
 use crate::path::RemotePath;
 use crate::service::Service;
-use crate::service::layer::{Answer, Call, Layer, Layered, RetryPolicy};
+use crate::service::layer::{Answer, Call, Layer, Layered, Reach, Retries};
 use crate::service::memory::{Memory, MemoryConfig};
 use crate::spool::Spool;
 use crate::spool::model::{End, Fate, Model};
@@ -74,6 +74,7 @@ impl Layer for Mortal {
 pub(super) struct Life {
     pub(super) tree: Arc<Tree>,
     pub(super) uploads: Arc<Uploads>,
+    pub(super) reach: Arc<Reach>,
     pub(super) disk: Model,
     pub(super) fate: Arc<Fate>,
     runtime: Option<Runtime>,
@@ -97,19 +98,21 @@ impl Life {
         let on = disk.clone();
         let cache = Cache::with_spool(config, || Spool::on(Arc::new(on), None)).unwrap();
         let mortal = Layered::wrap(service, Mortal(fate.clone()));
-        let uploads = Uploads::new(Layered::wrap(mortal, RetryPolicy::default()), runtime.handle().clone(), 8);
+        let reach = Arc::new(Reach::default());
+        let heard = Layered::wrap(Layered::wrap(mortal, Retries::default()), reach.clone());
+        let uploads = Uploads::new(heard, runtime.handle().clone(), 8);
         let config = FilesConfig { close, close_deadline: PATIENCE, size_promise: false };
         let spool = cache.spool().clone();
         let files = Files::new(uploads.clone(), cache, config);
         let defaults = Defaults { uid: 0, gid: 0, file_mode: 0o644, directory_mode: 0o755 };
-        let tree = Tree::new(files, defaults, Duration::ZERO);
+        let tree = Tree::new(files, defaults, Duration::ZERO, reach.clone());
         let inside = runtime.enter();
         let recovered = tree.recover(spool.recover(REMOTE).unwrap());
         drop(inside);
         for file in recovered {
             uploads.spawn(async move { file.go_on().await });
         }
-        Life { tree, uploads, disk, fate, runtime: Some(runtime) }
+        Life { tree, uploads, reach, disk, fate, runtime: Some(runtime) }
     }
 
     /// Does `work`, unless it dies before.

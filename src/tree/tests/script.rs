@@ -11,6 +11,13 @@ use crate::service::memory::Memory;
 /// So many milliseconds are enough for everything here to arrive, unless something fails.
 const WAITS: u32 = 100;
 
+/// Whether programs wait for what they did before to arrive.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    Calm,
+    Hurried,
+}
+
 /// What programs were told, and what else may have become of a name.
 #[derive(Default, Debug)]
 pub(super) struct Ledger {
@@ -25,8 +32,8 @@ struct Name {
     acknowledged: Vec<Option<Vec<u8>>>,
     /// What calls that did not return 0 may have left.
     possible: Vec<Option<Vec<u8>>>,
-    /// What calls before the last one had left. A rename takes the service's version along first, which may be an older
-    /// one; where that is all that happened before the end, it stands under the new name and the newer one under the old.
+    /// What calls before the last one had left. The service's version, which may be an older one, and the one that waits are
+    /// renamed one after the other; an end in between leaves them under two names.
     earlier: Vec<Option<Vec<u8>>>,
     /// How many closes were begun.
     closes: u64,
@@ -99,7 +106,10 @@ impl Script<'_> {
             let ledger = self.ledger.lock().unwrap();
             (ledger.names[from].closes, ledger.names[from].earlier.clone())
         };
-        self.note(from, |name| name.possible.push(None));
+        self.note(from, |name| {
+            name.possible.push(None);
+            name.possible.extend(older.clone());
+        });
         self.note(to, |name| {
             name.possible.extend(moved.clone());
             name.possible.extend(older);
@@ -118,8 +128,32 @@ impl Script<'_> {
         }
     }
 
-    /// What the programs do. (What happens to files that are still waiting is in `sealed.rs`.)
-    pub(super) async fn run(&self) {
+    /// What the programs do.
+    pub(super) async fn run(&self, pace: Pace) {
+        match pace {
+            Pace::Calm => self.run_calmly().await,
+            Pace::Hurried => self.run_hurriedly().await,
+        }
+    }
+
+    /// Files are changed, renamed and removed while they wait.
+    async fn run_hurriedly(&self) {
+        self.put("a", text(30_000, 1), true).await;
+        self.put("b", text(100, 2), true).await;
+        self.put("a", text(20_000, 3), true).await;
+        self.put("b", text(9_000, 4), false).await;
+        self.put("b", text(300, 5), false).await;
+        self.put("c", text(12_345, 6), true).await;
+        self.rename("b", "d").await;
+        self.put("e", text(7_000, 7), true).await;
+        self.rename("e", "c").await;
+        self.put("f", text(11_000, 8), true).await;
+        self.remove("f").await;
+        self.sync_and_write_on("g").await;
+        self.arrived().await;
+    }
+
+    async fn run_calmly(&self) {
         self.put("a", text(30_000, 1), true).await;
         self.put("b", text(100, 2), true).await;
         self.put("c", text(12_345, 6), true).await;
@@ -177,7 +211,11 @@ pub(super) fn compare(at: &str, memory: &Memory, life: &Life, ledger: &Ledger, p
             expected.may_be(found) || (parked && here().any(|(here, _)| here == **name)),
             "{at}: {name} has {len:?} bytes, and {right:?} are right; service {:?}, mount {:?}",
             all().collect::<Vec<_>>(),
-            here().collect::<Vec<_>>(),
+            life.tree
+                .unsettled()
+                .iter()
+                .map(|(name, file)| (name.clone(), file.size(), file.health()))
+                .collect::<Vec<_>>(),
         );
         let versions = memory.file(&path(name)).map_or(0, |file| file.versions);
         assert!(versions <= expected.closes, "{at}: {name} was made {versions} times of {} closes", expected.closes);

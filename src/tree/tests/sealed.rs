@@ -1,59 +1,15 @@
 //! Files that were saved as complete, and what may happen to them before the service has them.
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::life::{Life, families, path, text};
+use futures_util::FutureExt;
+
+use super::life::{families, text};
+use super::rig::Rig;
 use crate::error::Kind;
-use crate::file::Close;
 use crate::service::Operation;
-use crate::service::layer::Layered;
-use crate::service::layer::fault::{Fault, Faults, Gate, When};
-use crate::service::memory::{Memory, MemoryConfig};
-use crate::spool::model::{End, Fate, Model};
-
-/// A mount with `--close=local` of a service that can be made to wait and to fail.
-struct Rig {
-    memory: Arc<Memory>,
-    faults: Arc<Faults>,
-    life: Life,
-}
-
-impl Rig {
-    fn new(config: MemoryConfig) -> Rig {
-        let fate = Fate::after(u64::MAX);
-        Rig::on(Arc::new(Memory::new(config)), Model::new(fate.clone()), fate)
-    }
-
-    fn on(memory: Arc<Memory>, disk: Model, fate: Arc<Fate>) -> Rig {
-        let faults = Faults::new();
-        let service = Layered::wrap(memory.clone(), faults.clone());
-        Rig { memory, faults, life: Life::before(service, disk, fate, Close::Local) }
-    }
-
-    /// Every upload waits from now on, until the gate opens.
-    fn stall(&self) -> Gate {
-        let gate = Gate::new();
-        for operation in [Operation::Begin, Operation::PutWhole] {
-            self.faults.add(operation, When::Always, Fault::StallBefore(gate.clone()));
-        }
-        gate
-    }
-
-    fn content(&self, name: &str) -> Option<Vec<u8>> {
-        self.memory.content(&path(name)).map(|bytes| bytes.to_vec())
-    }
-
-    fn versions(&self, name: &str) -> u64 {
-        self.memory.file(&path(name)).map_or(0, |file| file.versions)
-    }
-
-    /// The next process, after `kill -9`.
-    fn again(self) -> Rig {
-        let fate = Fate::after(u64::MAX);
-        let disk = self.life.end(End::Killed, fate.clone());
-        Rig::on(self.memory, disk, fate)
-    }
-}
+use crate::service::layer::fault::{Fault, When};
+use crate::service::memory::MemoryConfig;
 
 #[test]
 fn a_close_does_not_wait_for_the_service() {
@@ -88,6 +44,33 @@ fn a_later_write_is_another_generation_and_the_last_one_wins() {
         rig.life.drain();
         assert_eq!(rig.content("a"), Some(all.concat()), "{family}");
         assert!(rig.versions("a") <= 2, "{family}: what nobody needs any more is not sent");
+    }
+}
+
+#[test]
+fn what_is_written_down_while_a_close_is_does_not_undo_it() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        rig.life
+            .live(async |life| {
+                let file = life.file("a").await.unwrap();
+                let mode = crate::file::OpenMode { read: false, write: true, truncate: false };
+                std::mem::forget(file.open(std::process::id(), mode).await.unwrap());
+                super::life::write(&file, &text(3000, 1)).await.unwrap();
+                file.sync().await.unwrap();
+                let (upload, now) = (file.upload(), SystemTime::now());
+                let saving = upload.begin_save().expect("nobody else saves it");
+                // The generation before it has reached the service: the spool is to say what this one rests on.
+                let mut again = Box::pin(upload.save_again(None, now));
+                assert!((&mut again).now_or_never().is_none(), "{family}: it waits");
+                upload.end_save(saving, crate::spool::Fate::Closed, now).await.unwrap();
+                again.await.unwrap();
+                assert!(upload.is_closed(), "{family}");
+            })
+            .unwrap();
+        let rig = rig.again();
+        rig.life.arrive();
+        assert_eq!((rig.content("a"), rig.versions("a")), (Some(text(3000, 1)), 1), "{family}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the machine starts next: a session, parts, the finish, a question; or nothing.
 
-use super::session::Stage;
+use super::session::{Session, Stage};
 use super::{Action, Machine, Outcome};
 use crate::error::{Error, Kind};
 use crate::service::{Capability, SizePolicy};
@@ -102,10 +102,16 @@ impl Machine {
     pub(super) fn advance_open(&mut self, out: &mut Vec<Action>) {
         let session = self.session.as_ref().expect("an open session");
         let committing = !self.commits.is_empty();
-        let broken = session.total.is_some_and(|total| self.size > total || (committing && self.size != total));
+        // Whatever its program does to a file that is not wanted any more, it does to nobody's.
+        let broken = !self.discarded
+            && session.total.is_some_and(|total| self.size > total || (committing && self.size != total));
         // No service makes an empty file out of a session without parts.
-        let empty = committing && self.size == 0 && (self.capability.whole_max > 0 || !self.capability.empty_files);
-        if self.failed.is_some() || self.discarded || self.doomed || broken || empty {
+        let empty = !self.discarded
+            && committing
+            && self.size == 0
+            && (self.capability.whole_max > 0 || !self.capability.empty_files);
+        let unwanted = self.failed.is_some() || self.discarded;
+        if (unwanted && !self.may_be_file()) || self.doomed || broken || empty {
             return self.give_up(out);
         }
         if session.unsure {
@@ -114,14 +120,30 @@ impl Machine {
             }
             return;
         }
-        self.send_parts(out);
+        if !unwanted {
+            self.send_parts(out);
+        }
         let session = self.session.as_ref().expect("an open session");
-        if !self.commits.is_empty() && session.flying.is_empty() && session.complete(self.size) {
+        // The program that removed its own file may have made another size of it since.
+        let size = session.total.filter(|_| unwanted).unwrap_or(self.size);
+        if (unwanted || !self.commits.is_empty()) && session.flying.is_empty() && session.complete(size) {
             let (token, receipts) = (session.token.clone(), session.receipts());
             self.stage = Stage::Finishing;
             self.dirtied = false;
-            out.push(Action::Finish { token, receipts, size: self.size });
+            out.push(Action::Finish { token, receipts, size });
         }
+    }
+
+    /// Whether there may be a file although nobody has asked for it: the part that makes it was sent, and the service has not
+    /// said what it thinks of it. What is not wanted any more is not given up then: it would stay, unknown to everybody,
+    /// and the next upload would make a second one beside it.
+    fn may_be_file(&self) -> bool {
+        let last_makes_file = self.capability.policy.rules().is_some_and(|rules| rules.last_makes_file);
+        let sent = |session: &Session| {
+            let arrived = session.complete(session.total.unwrap_or(self.size));
+            session.ended && !session.refused && (session.unsure || arrived || !session.flying.is_empty())
+        };
+        last_makes_file && self.session.as_ref().is_some_and(sent)
     }
 
     fn send_parts(&mut self, out: &mut Vec<Action>) {

@@ -100,6 +100,9 @@ impl Machine {
             }
             Err(error) => {
                 self.stage = if whole { Stage::Idle } else { Stage::Open };
+                if let Some(session) = &mut self.session {
+                    session.refused |= error.retry == Retry::Never;
+                }
                 self.refused(error, out);
             }
         }

@@ -43,7 +43,14 @@ impl Machine {
 
     /// The session under way, as another process could go on with it; it was opened when the file stood at `path`.
     pub fn session(&self, path: RemotePath) -> Option<OpenSession> {
-        self.session.as_ref().filter(|_| !self.doomed).map(|session| session.left(path))
+        let is_worthless = self.doomed || self.doubt_is_stale();
+        self.session.as_ref().filter(|_| !is_worthless).map(|session| session.left(path))
+    }
+
+    /// Whether the service may have something of the file that is not what the file is now: to ask about it would bring an
+    /// answer about other bytes.
+    pub fn doubt_is_stale(&self) -> bool {
+        self.in_doubt() && self.dirtied
     }
 
     /// Whether the parts of a session are those that would be sent today: the service, or whoever configures it, may have
@@ -68,6 +75,6 @@ impl From<Sent> for Cut {
 
 impl From<Cut> for Sent {
     fn from(cut: Cut) -> Self {
-        Sent { index: cut.index, range: cut.range, last: cut.last }
+        Sent { index: cut.index, range: cut.range, last: cut.last, rewritten: false }
     }
 }

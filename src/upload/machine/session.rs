@@ -54,6 +54,8 @@ pub(super) struct Session {
     pub(super) flying: BTreeMap<u32, Cut>,
     /// Whether the part that ends the file was sent.
     pub(super) ended: bool,
+    /// The service has refused for good to make a file of it.
+    pub(super) refused: bool,
     /// The outcome of a part is unknown: nothing more is sent before a probe.
     pub(super) unsure: bool,
     /// Everything that was cut and is not held: to be sent (again) before new parts.
@@ -76,6 +78,7 @@ impl Session {
             held: BTreeMap::new(),
             flying: BTreeMap::new(),
             ended: false,
+            refused: false,
             unsure: false,
             again: BTreeMap::new(),
             stale: Ranges::new(),
@@ -108,6 +111,9 @@ impl Session {
                     session.held.insert(receipt.range.start, receipt.clone());
                 }
                 None => {
+                    if sent.rewritten {
+                        session.rewritten.insert(index);
+                    }
                     session.again.insert(index, sent.into());
                 }
             }
@@ -121,8 +127,12 @@ impl Session {
             index: receipt.index,
             range: receipt.range.clone(),
             last: self.ended && receipt.range.end == self.next_at,
+            rewritten: false,
         });
-        let under_way = self.flying.values().chain(self.again.values()).cloned().map(Sent::from);
+        let under_way = self.flying.values().chain(self.again.values()).map(|cut| Sent {
+            rewritten: self.rewritten.contains(&cut.index) || self.stale.touches(cut.range.clone()),
+            ..cut.clone().into()
+        });
         OpenSession {
             token: self.token.clone(),
             total: self.total,

@@ -2,6 +2,7 @@
 //! exit code, or that want two mounts of one service. Dropped, it is taken away whatever state it is in.
 
 use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::program::{Ended, Running, until};
+
+/// The socket of the service manager, in the home of a daemon.
+const MANAGER: &str = "manager";
 
 /// A mounted daemon.
 pub(crate) struct Daemon {
@@ -89,6 +93,8 @@ impl Daemon {
     fn start_in(home: Arc<TempDir>, section: &Section, arguments: &[&str]) -> Daemon {
         let config = home.path().join("config.toml");
         fs::write(&config, format!("[remote]\n{}", section.lines)).unwrap();
+        // What the one before said is shown when the test fails.
+        let _ = fs::rename(home.path().join("log"), home.path().join("log.before"));
         let log = File::create(home.path().join("log")).unwrap();
         let child = command(&home, "remote", "mnt", arguments)
             .stdin(Stdio::null())
@@ -165,6 +171,11 @@ impl Daemon {
         self.shell(script).wait()
     }
 
+    /// What a service manager would hear from now on.
+    pub(crate) fn manager(&self) -> UnixDatagram {
+        UnixDatagram::bind(self.home.path().join(MANAGER)).unwrap()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -219,8 +230,12 @@ impl Dead {
 fn command(home: &TempDir, remote: &str, dir: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
     command.args(["mount", "-v", remote]).arg(home.path().join(dir));
-    command.arg("--config").arg(home.path().join("config.toml")).arg("--spool").arg(home.path().join("spool"));
-    command.args(arguments);
+    command.arg("--config").arg(home.path().join("config.toml")).args(arguments);
+    // There is a socket of this name once a test listens.
+    command.env("NOTIFY_SOCKET", home.path().join(MANAGER));
+    if !arguments.contains(&"--spool") {
+        command.arg("--spool").arg(home.path().join("spool"));
+    }
     command
 }
 
@@ -251,6 +266,9 @@ impl Drop for Daemon {
             let _ = Command::new("umount").arg("-l").arg(self.dir()).stderr(Stdio::null()).status();
         }
         if std::thread::panicking() {
+            if let Ok(before) = fs::read_to_string(self.home.path().join("log.before")) {
+                eprintln!("--- log of the daemon before ---\n{before}");
+            }
             eprintln!("--- log of the daemon ---\n{}", self.log());
         }
     }

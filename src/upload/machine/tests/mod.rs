@@ -3,12 +3,15 @@
 //!
 //! What must hold is asserted at every step: order and width, no part missing or altered in a committed file, no second
 //! finish without a probe or a definite refusal between, exactly one answer per commit, no session left behind but
-//! those whose `begin` answer was lost.
+//! those whose `begin` answer was lost. Processes die in between, and others go on with what their journals say
+//! (`crash.rs`).
 
+mod crash;
 mod lost;
 mod patience;
 mod promised;
 mod schedule;
+mod unwanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +21,9 @@ use proptest::prelude::*;
 use self::schedule::*;
 use super::*;
 use crate::error::{Kind, Result, Retry};
+use crate::path::RemotePath;
 use crate::service::{Begun, Flow, Node, NodeKind, PartRules, Progress, SessionToken};
+use crate::spool::OpenSession;
 
 /// One stamp per byte: every write brings a new one, so that any mixture of versions shows.
 type Bytes = Vec<u32>;
@@ -64,6 +69,12 @@ struct World {
     snapshot: Bytes,
     /// Writes that came after a commit was asked for, or after a discard, lift the promise that it is the last word.
     discarded: bool,
+    /// Whether the file is not what it was when a program last closed it.
+    changed: bool,
+    /// It was closed in another life, and is not on the service yet: nothing changes it.
+    sealed: bool,
+    /// What the journal was told of the session when the file was closed.
+    journal: Option<OpenSession>,
 }
 
 impl World {
@@ -82,6 +93,9 @@ impl World {
             in_doubt: false,
             snapshot: Vec::new(),
             discarded: false,
+            changed: false,
+            sealed: false,
+            journal: None,
         }
     }
 
@@ -90,10 +104,13 @@ impl World {
     }
 
     fn step(&mut self, step: Step) {
+        self.sealed &= self.machine.is_dirty();
         match step {
+            Step::Append(_) | Step::Rewrite(..) | Step::Resize(_) | Step::Interrupt if self.sealed => {}
             Step::Append(len) => self.write(self.content.len(), len),
             Step::Rewrite(at, len) => self.write(at.min(self.content.len()), len),
             Step::Resize(size) => {
+                self.changed = true;
                 self.content.resize(size, 0);
                 self.feed(Event::Resized { size: size as u64 });
             }
@@ -102,6 +119,8 @@ impl World {
                 let id = CommitId(self.next_commit);
                 self.next_commit += 1;
                 self.asked.insert(id);
+                self.changed = false;
+                self.journal = self.machine.session(RemotePath::root());
                 self.feed(Event::Commit { id });
             }
             Step::Age if self.ageing => {
@@ -123,6 +142,7 @@ impl World {
                 self.discarded = true;
                 self.feed(Event::Discard);
             }
+            Step::Crash(done, journalled) => self.crash(done, journalled),
         }
     }
 
@@ -132,6 +152,7 @@ impl World {
             return;
         }
         self.stamp += 1;
+        self.changed = true;
         self.content.resize(self.content.len().max(end), 0);
         self.content[at..end].fill(self.stamp);
         self.feed(Event::Wrote { range: at as u64..end as u64, size: self.content.len() as u64 });

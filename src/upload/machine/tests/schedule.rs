@@ -21,6 +21,7 @@ pub(super) fn rules() -> PartRules {
         flow: Flow::Parallel(3),
         rewrite: false,
         opens_with_part: false,
+        last_makes_file: false,
     }
 }
 
@@ -46,6 +47,7 @@ pub(super) fn like_a_wiki() -> Capability {
         early: Some(3),
         flow: Flow::Sequential,
         opens_with_part: true,
+        last_makes_file: false,
         ..rules()
     };
     Capability { empty_files: false, sha1: true, ..capability(SizePolicy::Streamed(rules)) }
@@ -94,6 +96,9 @@ pub(super) enum Step {
     Reopen,
     Interrupt,
     Discard,
+    /// The process is killed; the requests under way are done, or not, by the bits of the first number; of the parts that
+    /// left after the close, the journal has those of the second.
+    Crash(u8, u8),
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -119,5 +124,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Deadline),
         1 => Just(Step::Reopen),
         1 => Just(Step::Interrupt),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(done, journalled)| Step::Crash(done, journalled)),
     ]
 }
