@@ -15,6 +15,7 @@
 //! What is parked is saved, too: it waits for a person, also at the next mount.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::process::{self, Tgid};
 use super::promise::Expectation;
@@ -23,6 +24,11 @@ use super::{Close, File, Handle, State};
 use crate::error::{Error, Kind, Result};
 use crate::spool::Fate;
 use crate::upload::{CommitAnswer, RETRY_OR_DISCARD, Saving, Upload};
+
+/// So long `/proc` may take. A program that is being replaced by another (`exec`) closes what is to be closed then, while
+/// the kernel makes whoever reads its `/proc/<tid>/stat` wait until it has: each would wait for the other for ever. It is
+/// not dying, and it does not hold the file any more.
+const PROC_MAX: Duration = Duration::from_secs(5);
 
 /// What a flush has to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,8 +97,9 @@ impl File {
         loop {
             let seen = self.state().moment();
             let file = self.clone();
-            let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid)).await;
-            match asked.unwrap_or(Verdict::Commit) {
+            let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid));
+            let asked = tokio::time::timeout(PROC_MAX, asked).await;
+            match asked.unwrap_or(Ok(Verdict::Commit)).unwrap_or(Verdict::Commit) {
                 Verdict::Defer => return Ok(()),
                 Verdict::Park { signal } => {
                     let what = format!("the program that wrote it was killed by signal {signal}");

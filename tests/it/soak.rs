@@ -5,22 +5,19 @@
 //! `UPLOADFS_TEST_SEED` runs it again, as far as threads and time let it.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::unistd::close;
 use tempfile::TempDir;
 use uploadfs::portal::onlyoffice::{PASSWORD, USER};
 
 use super::support::daemon::{Daemon, Remote, Section};
 use super::support::desk::sha256;
-use super::support::program::until;
+use super::support::program::{Running, until};
 use super::support::proxy::{End, Fault, Page, Proxy, Random};
 
 /// Programs that write.
@@ -28,7 +25,7 @@ const WRITERS: usize = 8;
 /// Files of each.
 const NAMES: usize = 4;
 /// Writes of each in a quick run.
-const WRITES: usize = 10;
+const WRITES: usize = 20;
 /// How long a mode takes in a full run.
 const FULL: Duration = Duration::from_secs(450);
 /// The largest file, in bytes.
@@ -41,6 +38,8 @@ const SHARE: f64 = 0.05;
 const TRIES_MAX: usize = 100;
 /// So many writes lie between two deaths of the server.
 const WRITES_PER_LIFE: usize = 35;
+/// So often the programs are looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// The memory for content, as it is typed, and in bytes.
 const MEMORY: (&str, u64) = ("32M", 32 << 20);
 /// More memory at the end than after the warm-up, in bytes: content, and what an allocator does not give back.
@@ -50,45 +49,52 @@ const FDS_MORE: usize = 16;
 /// More threads: those for blocking work end when they have been idle for some seconds.
 const THREADS_MORE: usize = 4;
 
+/// Starts a portal, and kills and starts it again for every line that it reads. A program that has a file of the mount open
+/// must not do that: what it forks closes the file once more, and would wait for the service that it is to become.
+const SUPERVISOR: &str = r#"
+up() { "$@" >> "$SAID" & pid=$!; }
+up "$@"
+while read _; do kill -9 $pid; wait $pid; up "$@"; done 2> /dev/null
+kill -9 $pid"#;
+
 /// A portal in a process of its own; its store outlives it.
 struct Server {
-    child: Mutex<Child>,
-    address: SocketAddr,
-    store: TempDir,
+    supervisor: Child,
+    url: String,
+    _home: TempDir,
 }
 
 impl Server {
     fn start() -> Server {
-        let store = tempfile::tempdir().unwrap();
-        let (child, address) = spawn(store.path(), 0);
-        Server { child: Mutex::new(child), address, store }
+        let home = tempfile::tempdir().unwrap();
+        // Free now, and taken in a moment.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", SUPERVISOR, "sh", env!("CARGO_BIN_EXE_uploadfs"), "portal"])
+            .args(["--port", &port.to_string()]);
+        command.args(["--service", "onlyoffice-3.6.1", "--store"]).arg(home.path().join("store"));
+        let said = home.path().join("said");
+        let supervisor = command.env("SAID", &said).stdin(Stdio::piped()).spawn().unwrap();
+        until("the portal", || fs::read_to_string(&said).is_ok_and(|said| said.contains("page:")));
+        Server { supervisor, url: format!("http://127.0.0.1:{port}"), _home: home }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
     }
 
     /// Dies, and comes back under its address.
-    fn restart(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        *child = spawn(self.store.path(), self.address.port()).0;
+    fn restart(&mut self) {
+        self.supervisor.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended already.
-        let _ = child.kill();
-        let _ = child.wait();
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
     }
-}
-
-fn spawn(store: &Path, port: u16) -> (Child, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
-    command.args(["portal", "--service", "onlyoffice-3.6.1", "--port", &port.to_string(), "--store"]).arg(store);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = said.find_map(|line| line.unwrap().strip_prefix("url: http://").map(str::to_owned)).unwrap();
-    (child, address.parse().unwrap())
 }
 
 fn section(url: &str) -> Section {
@@ -138,58 +144,78 @@ impl Held {
     }
 }
 
-/// What all writers share.
-struct Work<'a> {
-    daemon: &'a Daemon,
-    server: &'a Server,
-    seed: u64,
-    ends: Option<Instant>,
+/// One program: writes, closes, until it is told that the file is taken; reads some of them; and notes what it was told.
+const WRITER: &str = r#"
+import hashlib, random, time
+writer, seed, writes, seconds = WRITER, SEED, WRITES, SECONDS
+dice, begun, done = random.Random(seed), time.monotonic(), 0
+notes = open('%s/notes-%d' % (L, writer), 'w')
+def write(name, data):
+    f = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        for at in range(0, len(data), 100000):
+            piece = data[at:at + 100000]
+            assert os.write(f, piece) == len(piece)
+    except OSError:
+        try: os.close(f)
+        except OSError: pass
+        raise
+    os.close(f)
+while time.monotonic() - begun < seconds if seconds else done < writes:
+    done += 1
+    name = 'w%d-%d.bin' % (writer, dice.randrange(NAMES))
+    data = dice.randbytes(dice.randrange((SMALL_MAX if dice.randrange(10) < 7 else SIZE_MAX) + 1))
+    tries = 0
+    while True:
+        try:
+            write(name, data)
+            break
+        except OSError as e:
+            tries += 1
+            if tries == TRIES_MAX: raise
+    if dice.randrange(5) == 0:
+        # Who reads may be told of trouble, and of nothing else than what was written.
+        try: same = open(name, 'rb').read() == data
+        except OSError: same = True
+        assert same, name
+    print(name, hashlib.sha256(data).hexdigest(), len(data), tries, file=notes, flush=True)
+"#;
+
+/// What programs have noted.
+#[derive(Default)]
+struct Notes {
     /// Checksums of what was acknowledged last, by name.
-    acknowledged: Mutex<HashMap<String, String>>,
-    writes: AtomicUsize,
-    failed: AtomicUsize,
-    restarts: AtomicUsize,
-    bytes: AtomicU64,
+    acknowledged: HashMap<String, String>,
+    writes: usize,
+    failed: usize,
+    bytes: u64,
 }
 
-impl Work<'_> {
-    /// One program.
-    fn write_on(&self, writer: usize) {
-        let mut dice = fastrand::Rng::with_seed(self.seed ^ (writer as u64) << 32);
-        let goes_on = |round: usize| self.ends.map_or(round < WRITES, |ends| Instant::now() < ends);
-        for _ in (0..).take_while(|round| goes_on(*round)) {
-            let name = format!("w{writer}-{}.bin", dice.usize(..NAMES));
-            let size_max = if dice.u8(..10) < 7 { SMALL_MAX } else { SIZE_MAX };
-            let size = dice.usize(..=size_max);
-            let mut bytes = vec![0; size];
-            dice.fill(&mut bytes);
-            let path = self.daemon.dir().join(&name);
-            let tries = (0..TRIES_MAX).take_while(|_| write(&path, &bytes).is_err()).count();
-            assert!(tries < TRIES_MAX, "{name} is never taken");
-            self.failed.fetch_add(tries, Ordering::Relaxed);
-            self.bytes.fetch_add(size as u64, Ordering::Relaxed);
-            // Who reads it may be told of trouble, and of nothing else than what was written.
-            if dice.u8(..5) == 0
-                && let Ok(read) = fs::read(&path)
-            {
-                assert!(read == bytes, "{name}: {} bytes are read of {size}", read.len());
-            }
-            self.acknowledged.lock().unwrap().insert(name, sha256(&bytes));
-            if (self.writes.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(WRITES_PER_LIFE) {
-                self.server.restart();
-                self.restarts.fetch_add(1, Ordering::Relaxed);
+impl Notes {
+    fn of(daemon: &Daemon) -> Notes {
+        let mut notes = Notes::default();
+        for writer in 0..WRITERS {
+            let text = fs::read_to_string(daemon.local(&format!("notes-{writer}"))).unwrap_or_default();
+            for line in text.lines() {
+                let [name, sum, bytes, tries] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+                let (Ok(bytes), Ok(tries)) = (bytes.parse::<u64>(), tries.parse::<usize>()) else { continue };
+                notes.acknowledged.insert(name.to_owned(), sum.to_owned());
+                notes.writes += 1;
+                notes.failed += tries;
+                notes.bytes += bytes;
             }
         }
+        notes
     }
 }
 
-/// Writes a file and closes it.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    for piece in bytes.chunks(100_000) {
-        file.write_all(piece)?;
-    }
-    Ok(close(file)?)
+fn writer(daemon: &Daemon, seed: u64, number: usize) -> Running {
+    let seconds = if std::env::var_os("FULL_RUN").is_some() { FULL.as_secs() } else { 0 };
+    let program = WRITER.replace("WRITER", &number.to_string()).replace("WRITES", &WRITES.to_string());
+    let program = program.replace("SEED", &(seed ^ number as u64).to_string());
+    let program = program.replace("SECONDS", &seconds.to_string()).replace("NAMES", &NAMES.to_string());
+    let program = program.replace("SMALL_MAX", &SMALL_MAX.to_string()).replace("SIZE_MAX", &SIZE_MAX.to_string());
+    daemon.python(&program.replace("TRIES_MAX", &TRIES_MAX.to_string()))
 }
 
 /// What `uploadfs wait` says.
@@ -201,59 +227,46 @@ fn soak(close: &str) {
     let seed = std::env::var("UPLOADFS_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("--close={close}: UPLOADFS_TEST_SEED={seed}");
     let begun = Instant::now();
-    let server = Server::start();
-    let proxy = Proxy::start(server.address, |_| "any");
-    let url = format!("http://{}", server.address);
+    let mut server = Server::start();
+    let proxy = Proxy::start(server.address(), |_| "any");
     let arguments = ["--close", close, "--memory", MEMORY.0];
-    let daemon = Daemon::mount_section(&section(&proxy.url(&url)), &arguments);
+    let daemon = Daemon::mount_section(&section(&proxy.url(&server.url)), &arguments);
     // The warm-up: as many large files at once as there will be writers.
-    std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            let path = daemon.dir().join(format!("warm-{writer}.bin"));
-            scope.spawn(move || write(&path, &vec![u8::try_from(writer).unwrap(); SIZE_MAX]).unwrap());
-        }
-    });
+    let warm = format!("for i in 1 2 3 4 5 6 7 8; do head -c {SIZE_MAX} /dev/urandom > warm-$i.bin & done; wait");
+    daemon.sh(&warm).ok();
     assert!(wait(&daemon).status.success());
     let base = Held::by(&daemon);
     proxy.random(Random { seed, share: SHARE, faults: faults() });
-    let ends = std::env::var_os("FULL_RUN").map(|_| Instant::now() + FULL);
-    let work = Work {
-        daemon: &daemon,
-        server: &server,
-        seed,
-        ends,
-        acknowledged: Mutex::default(),
-        writes: AtomicUsize::new(0),
-        failed: AtomicUsize::new(0),
-        restarts: AtomicUsize::new(0),
-        bytes: AtomicU64::new(0),
-    };
-    std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            let work = &work;
-            scope.spawn(move || work.write_on(writer));
+    let mut writers: Vec<Running> = (0..WRITERS).map(|number| writer(&daemon, seed, number)).collect();
+    let mut restarts = 0;
+    while writers.iter_mut().any(Running::is_running) {
+        if Notes::of(&daemon).writes >= (restarts + 1) * WRITES_PER_LIFE {
+            server.restart();
+            restarts += 1;
         }
-    });
+        std::thread::sleep(LOOK);
+    }
+    writers.into_iter().for_each(|writer| drop(writer.wait().ok()));
     proxy.heal();
     let waited = wait(&daemon);
     assert!(waited.status.success(), "{}", String::from_utf8_lossy(&waited.stdout));
     assert_eq!(daemon.entries(), 0, "files in the spool");
     until("the daemon to be as small as it was", || Held::by(&daemon).is_about(&base));
     let end = Held::by(&daemon);
-    let fresh = Daemon::mount_section(&section(&url), &[]);
-    let acknowledged = work.acknowledged.lock().unwrap();
-    for (name, sum) in &*acknowledged {
+    let fresh = Daemon::mount_section(&section(&server.url), &[]);
+    let notes = Notes::of(&daemon);
+    for (name, sum) in &notes.acknowledged {
         assert_eq!(sha256(&fs::read(fresh.dir().join(name)).unwrap()), *sum, "{name}");
     }
     let there = fs::read_dir(fresh.dir()).unwrap().count();
-    assert_eq!(there, acknowledged.len() + WRITERS, "names at the portal");
+    assert_eq!(there, notes.acknowledged.len() + WRITERS, "names at the portal");
     println!(
-        "--close={close}: {} writes of {} MiB, {} failed and were made again, {} faults, {} restarts, {:?}; {base:?}, {end:?}",
-        work.writes.load(Ordering::Relaxed),
-        work.bytes.load(Ordering::Relaxed) >> 20,
-        work.failed.load(Ordering::Relaxed),
+        "--close={close}: {} writes of {} MiB, {} failed and were made again, {} faults, {restarts} restarts, {:?}; {base:?}, \
+         {end:?}",
+        notes.writes,
+        notes.bytes >> 20,
+        notes.failed,
         proxy.faults(),
-        work.restarts.load(Ordering::Relaxed),
         begun.elapsed(),
     );
     assert!(daemon.end().success());
