@@ -69,6 +69,9 @@
 //! a person. The next mount finds all entries ([`spool::Spool::recover`]), gives them their names back
 //! (`tree/recovery.rs`), and goes on where the service says the last process stopped ([`upload::machine::Left`]).
 //!
+//! While the service is away, which [`service::layer::Reach`] knows by the results of requests, names are answered from what
+//! the tree knew (`tree/away.rs`), and uploads that nobody waits for pause until something is heard of it.
+//!
 //! # Threads
 //!
 //! | thread         | does                                                                    | waits for              |

@@ -210,6 +210,18 @@ fn any_thread_may_close() {
 }
 
 #[test]
+fn a_program_that_becomes_another_one_publishes_and_does_not_hang() {
+    let rig = Rig::new(MemoryConfig::friendly());
+    rig.python(
+        "
+f = os.open('f', os.O_WRONLY | os.O_CREAT)
+os.write(f, b'text')
+os.execv('/bin/true', ['true'])",
+    );
+    rig.assert_has("f", b"text", 1);
+}
+
+#[test]
 fn an_exit_without_close_publishes() {
     let rig = Rig::new(MemoryConfig::friendly());
     for (name, exit) in [("a", "os._exit(0)"), ("b", "os._exit(3)"), ("c", "sys.exit(1)")] {

@@ -56,7 +56,7 @@ fn compare(rig: &Rig) {
     let different: Vec<_> = expected.keys().chain(found.keys()).filter(differs).collect();
     let allowed = |step: &&&String| DIFFERENCES.iter().any(|(allowed, _)| step.starts_with(allowed));
     for step in different.iter().filter(|step| !allowed(step)) {
-        let said = |lines: &BTreeMap<String, String>| lines.get(**step).cloned().unwrap_or_default();
+        let said = |lines: &BTreeMap<String, String>| lines.get(step.as_str()).cloned().unwrap_or_default();
         println!("{step}\n   local: {}\n   mount: {}", said(&expected), said(&found));
     }
     assert_eq!(different.iter().filter(|step| !allowed(step)).count(), 0, "see above");
