@@ -36,6 +36,10 @@ use crate::path::RemotePath;
 use crate::service::Node;
 use crate::upload::{Held, Place, Source, Upload, Uploads};
 
+/// A file of so many bytes is fetched when its name goes while a program has it open; with a larger one the program that
+/// removes it would wait too long.
+const KEPT_BYTES_MAX: u64 = 32 << 20;
+
 /// What a program that closes a file waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Close {
@@ -310,9 +314,23 @@ impl File {
         self.state().readers > 0
     }
 
-    /// Whether the mount knows more of it than the service: it is open, changed, or parked.
+    /// Whether the mount knows more of it than the service: it is open, changed, parked, or the spool still has it. (Whoever
+    /// removes or renames it then must meet this file and not another one of the same name, or the next mount would find
+    /// it as it was.)
     pub fn is_local(&self) -> bool {
-        self.is_open() || self.uploads().iter().any(|upload| upload.is_dirty() || upload.is_busy())
+        let is_known_here = |upload: &Arc<Upload>| upload.is_dirty() || upload.is_busy() || upload.is_saved();
+        self.is_open() || self.uploads().iter().any(is_known_here)
+    }
+
+    /// The service is about to lose the bytes: programs that have the file open go on reading them, unless there are too
+    /// many. Best effort.
+    pub async fn keep_for_readers(&self) {
+        if self.is_open()
+            && self.size() <= KEPT_BYTES_MAX
+            && let Err(error) = self.upload().keep_all().await
+        {
+            tracing::info!(path = %self.place.get(), %error, "whoever still reads it cannot go on");
+        }
     }
 
     /// Whether it is empty, and the service has no empty files.

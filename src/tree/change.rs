@@ -105,6 +105,7 @@ impl Tree {
         self.still_named(at.parent, target.ino)?;
         // A commit that was under way may have made a version meanwhile.
         if let Some(node) = file.upload().source().node() {
+            file.keep_for_readers().await;
             self.remove_remote(&file.place().get(), &node).await?;
         }
         // Not before: a file that the service does not let go stays a file, and what is written to it must arrive.
@@ -217,6 +218,9 @@ impl Tree {
         }
         self.still_named(from.parent, source.ino)?;
         let replaced = target.as_ref().and_then(|target| self.node(target.ino));
+        for (_, file) in files.iter().filter(|(ino, _)| target.as_ref().is_some_and(|target| target.ino == *ino)) {
+            file.keep_for_readers().await;
+        }
         let moved = self.rename_remote(source.ino, replaced.as_ref(), &path).await?;
         if let Some((_, file)) = files.iter().find(|(ino, _)| *ino == source.ino) {
             match (&moved, replaced) {

@@ -408,7 +408,7 @@ fn answers(core: &mut Core, ids: Vec<CommitId>, result: &Result<Outcome>) -> Vec
 }
 
 fn note_committed(path: &RemotePath, node: &Node) {
-    let sha1 = node.sha1.map(|sha1| sha1.to_string()).unwrap_or_default();
+    let sha1 = node.sha1.map(tracing::field::display);
     tracing::info!(%path, bytes = node.size, sha1, "uploaded");
 }
 

@@ -166,6 +166,15 @@ impl Upload {
         }
     }
 
+    /// Holds every byte of the file here from now on, whatever becomes of the service's version.
+    ///
+    /// # Errors
+    /// Whatever keeps the bytes from being had.
+    pub async fn keep_all(&self) -> Result<()> {
+        self.source.keep();
+        self.source.complete().await
+    }
+
     /// Whether the spool knows of the file.
     pub fn is_saved(&self) -> bool {
         self.core().journal.is_some()

@@ -4,6 +4,7 @@ mod away;
 mod crash;
 mod faults;
 mod life;
+mod model;
 mod rig;
 mod script;
 mod sealed;

@@ -2,6 +2,7 @@
 //! exit code, or that want two mounts of one service. Dropped, it is taken away whatever state it is in.
 
 use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::program::{Ended, Running, until};
+
+/// The socket of the service manager, in the home of a daemon.
+const MANAGER: &str = "manager";
 
 /// A mounted daemon.
 pub(crate) struct Daemon {
@@ -167,6 +171,11 @@ impl Daemon {
         self.shell(script).wait()
     }
 
+    /// What a service manager would hear from now on.
+    pub(crate) fn manager(&self) -> UnixDatagram {
+        UnixDatagram::bind(self.home.path().join(MANAGER)).unwrap()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -222,6 +231,8 @@ fn command(home: &TempDir, remote: &str, dir: &str, arguments: &[&str]) -> Comma
     let mut command = Command::new(env!("CARGO_BIN_EXE_uploadfs"));
     command.args(["mount", "-v", remote]).arg(home.path().join(dir));
     command.arg("--config").arg(home.path().join("config.toml")).args(arguments);
+    // There is a socket of this name once a test listens.
+    command.env("NOTIFY_SOCKET", home.path().join(MANAGER));
     if !arguments.contains(&"--spool") {
         command.arg("--spool").arg(home.path().join("spool"));
     }
