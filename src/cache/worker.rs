@@ -211,8 +211,9 @@ impl Worker {
         let spilled = outcome.is_ok();
         let gone = spilled && content.forget_spilled(key.index, &snapshot);
         self.report(outcome);
-        // Even without success a writer may have waited for us to stop looking at the chunk. Nobody else is woken then: whoever
-        // finds no room asks again, and a full disk would be asked for as long as somebody waits, who never heard of it.
+        // Even without success a writer may have waited for us to stop looking at the chunk. Nobody else is woken then:
+        // whoever finds no room asks again, and a full disk would be asked for as long as somebody waits, who never
+        // heard of it.
         drop(snapshot);
         if spilled || content.state().blocked == Some(Need::Copy(key.index)) {
             self.shared.pool.wake();

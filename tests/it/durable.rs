@@ -1,6 +1,7 @@
 //! What outlives the process: the real daemon in front of a service, killed with SIGKILL at each of its requests
 //! (`deaths`) and while programs write (`writing`), and what the next one makes of it; a disk that is full (`full`), a
-//! spool with very many files (`many`), and a service that is away (`away`). (The same at each step of the disk is in `src/tree/tests/crash.rs`.)
+//! spool with very many files (`many`), and a service that is away (`away`). (The same at each step of the disk is in
+//! `src/tree/tests/crash.rs`.)
 
 mod away;
 mod deaths;

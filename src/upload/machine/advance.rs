@@ -134,9 +134,9 @@ impl Machine {
         }
     }
 
-    /// Whether there may be a file although nobody has asked for it: the part that makes it was sent, and the service has not
-    /// said what it thinks of it. What is not wanted any more is not given up then: it would stay, unknown to everybody,
-    /// and the next upload would make a second one beside it.
+    /// Whether there may be a file although nobody has asked for it: the part that makes it was sent, and the service has
+    /// not said what it thinks of it. What is not wanted any more is not given up then: it would stay, unknown to
+    /// everybody, and the next upload would make a second one beside it.
     fn may_be_file(&self) -> bool {
         let last_makes_file = self.capability.policy.rules().is_some_and(|rules| rules.last_makes_file);
         let sent = |session: &Session| {
