@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select, unbounded};
 use fuser::{Config, MountOption, Session, SessionACL};
+use futures_util::{StreamExt, stream};
 use nix::errno::Errno;
 use nix::mount::MntFlags;
 use sd_notify::NotifyState;
@@ -39,6 +40,9 @@ const DEVICE: &str = "/dev/fuse";
 /// Threads that read requests from the kernel. None of them ever waits, so one will do. With two, the kernel wakes them in
 /// turns, which costs a single writer a sixth of its speed at 4 KiB; only several writers in small steps gain by it.
 const FUSE_THREADS: usize = 1;
+
+/// Files of an earlier process that are looked at together.
+const GOING_ON: usize = 32;
 
 /// Threads of the runtime, for requests to the service and hashing.
 const NETWORK_THREADS: usize = 2;
@@ -155,9 +159,9 @@ impl Mount {
         if !recovered.is_empty() {
             tracing::info!(files = recovered.len(), "found in the spool; going on with them");
         }
-        for file in recovered {
-            uploads.spawn(async move { file.go_on().await });
-        }
+        // Some at a time: each may have a question to the service, and there may be a hundred thousand.
+        let all = stream::iter(recovered).for_each_concurrent(GOING_ON, async |file| file.go_on().await);
+        uploads.spawn(all);
         tree.prepare();
         uploads.spawn_behind(wake_when_regained(reach, uploads.clone()));
         Ok((Mount { runtime, dir, device, files, uploads, tree, ended }, armed))

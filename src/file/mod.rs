@@ -13,10 +13,12 @@
 mod close;
 mod copying;
 mod generations;
+mod health;
 mod parked;
 pub mod process;
 mod promise;
 mod publish;
+mod reading;
 mod recovered;
 
 use std::ops::Range;
@@ -28,6 +30,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use self::generations::Generations;
+pub use self::health::Health;
 use self::process::{Device, Tgid};
 use self::promise::Expectation;
 use crate::cache::Cache;
@@ -35,10 +38,6 @@ use crate::error::{Error, Kind, Result};
 use crate::path::RemotePath;
 use crate::service::Node;
 use crate::upload::{Held, Place, Source, Upload, Uploads};
-
-/// A file of so many bytes is fetched when its name goes while a program has it open; with a larger one the program that
-/// removes it would wait too long.
-const KEPT_BYTES_MAX: u64 = 32 << 20;
 
 /// What a program that closes a file waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,39 +235,6 @@ pub struct OpenMode {
     pub truncate: bool,
 }
 
-/// What is the matter with a file, for people.
-#[derive(Clone, Debug)]
-pub enum Health {
-    /// The service has it as it is.
-    Clean,
-    /// A program has it open for writing, and nothing failed.
-    Open {
-        /// Bytes the service holds of the version under way.
-        sent: u64,
-    },
-    /// It is complete, and waits for its turn to be sent.
-    Waiting,
-    /// It is complete, and on its way.
-    Uploading {
-        /// Bytes the service holds of the version under way.
-        sent: u64,
-    },
-    /// It has changes that the service does not have, and nothing will send them: an empty file where there are none.
-    Local,
-    /// Not published, see [`File`].
-    Parked(Error),
-}
-
-impl Health {
-    /// Bytes the service holds of the version under way.
-    pub fn sent(&self) -> u64 {
-        match self {
-            Health::Open { sent } | Health::Uploading { sent } => *sent,
-            Health::Clean | Health::Waiting | Health::Local | Health::Parked(_) => 0,
-        }
-    }
-}
-
 impl File {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -322,17 +288,6 @@ impl File {
         self.is_open() || self.uploads().iter().any(is_known_here)
     }
 
-    /// The service is about to lose the bytes: programs that have the file open go on reading them, unless there are too
-    /// many. Best effort.
-    pub async fn keep_for_readers(&self) {
-        if self.is_open()
-            && self.size() <= KEPT_BYTES_MAX
-            && let Err(error) = self.upload().keep_all().await
-        {
-            tracing::info!(path = %self.place.get(), %error, "whoever still reads it cannot go on");
-        }
-    }
-
     /// Whether it is empty, and the service has no empty files.
     fn stays_local(&self) -> bool {
         self.size() == 0 && !self.files.uploads.service().capability().empty_files
@@ -341,23 +296,6 @@ impl File {
     /// Whether the service does not have it as it is.
     pub fn is_dirty(&self) -> bool {
         self.uploads().iter().any(|upload| upload.is_dirty())
-    }
-
-    /// What is the matter with it.
-    pub fn health(&self) -> Health {
-        if let Some(error) = self.parked_by(&self.state()) {
-            return Health::Parked(error);
-        }
-        let upload = self.upload();
-        let sent = upload.sent();
-        match (upload.is_dirty(), upload.is_busy()) {
-            (false, false) => Health::Clean,
-            // Whoever waits in a close has it open, too.
-            (true, _) if !upload.is_committing() && self.has_writers() => Health::Open { sent },
-            (_, true) => Health::Uploading { sent },
-            (true, false) if upload.is_closed() && !self.stays_local() => Health::Waiting,
-            (true, false) => Health::Local,
-        }
     }
 
     /// Opens the file for the thread `tid`.
@@ -532,44 +470,5 @@ impl File {
         state.parked = None;
         state.modified = Some(SystemTime::now());
         self.expect_written(&mut state);
-    }
-
-    /// The bytes `at..at+len` if they are in memory.
-    pub fn read_now(&self, at: u64, len: u64) -> Option<Bytes> {
-        let end = self.size().min(at.saturating_add(len));
-        if at >= end {
-            return Some(Bytes::new());
-        }
-        self.upload().source().at_hand(at, end - at).filter(|bytes| bytes.len() as u64 == end - at)
-    }
-
-    /// The bytes `at..at+len`, fewer at the end of the file.
-    ///
-    /// # Errors
-    /// Whatever keeps the bytes from being had.
-    pub async fn read(&self, at: u64, len: u64) -> Result<Vec<u8>> {
-        let end = self.size().min(at.saturating_add(len));
-        let mut bytes = Vec::with_capacity(end.saturating_sub(at) as usize);
-        let mut from = at;
-        while from < end {
-            let piece = self.upload().source().read(from, end - from).await?;
-            from += piece.len() as u64;
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
-    }
-}
-
-impl Handle {
-    /// Tells that a program read `at..at+len`; whoever reads in sequence gets the next bytes fetched ahead.
-    pub fn note_read(&self, at: u64, len: u64) {
-        let before = self.read_to.swap(at + len, Ordering::Relaxed);
-        if before != at && at != 0 {
-            return;
-        }
-        let (source, reached) = (self.file.upload().source().clone(), at + len);
-        if source.wants_read_ahead(reached) {
-            self.file.files.uploads.spawn(async move { source.read_ahead(reached).await });
-        }
     }
 }

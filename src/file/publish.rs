@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Close, File};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::service::Node;
 use crate::spool::Fate;
 use crate::upload::Upload;
+use crate::upload::machine::Outcome;
 
 /// The pause after the first time that all tries of an upload were in vain; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -50,11 +51,8 @@ impl File {
             tracing::debug!(path = %self.place.get(), "it is its turn");
             let result = {
                 let Some(_slot) = uploads.slot().await else { return self.leave_waiting() };
-                if self.base_in_doubt.load(Ordering::Acquire) {
-                    self.look_again(&upload).await;
-                }
-                let commit = upload.begin_commit();
-                upload.end_commit(commit, self.files.config.close_deadline).await
+                // In a box that is made only now: a hundred thousand of them may wait.
+                Box::pin(self.try_now(&upload)).await
             };
             match result {
                 Ok(outcome) => {
@@ -88,6 +86,14 @@ impl File {
         }
         tracing::debug!(path = %self.place.get(), over = upload.is_over(), "it has had its turn");
         self.settle_generations();
+    }
+
+    async fn try_now(&self, upload: &Arc<Upload>) -> Result<Outcome> {
+        if self.base_in_doubt.load(Ordering::Acquire) {
+            self.look_again(upload).await;
+        }
+        let commit = upload.begin_commit();
+        upload.end_commit(commit, self.files.config.close_deadline).await
     }
 
     /// The file was removed while nobody knew whether the service had it; it has.

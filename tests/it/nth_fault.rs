@@ -201,7 +201,7 @@ fn what_fails_while_a_file_is_written_is_in_the_spool_when_its_close_is_answered
             });
             assert_eq!(told.await.unwrap_err().errno(), libc::EDQUOT);
             assert!(matches!(desk.health(), Health::Parked(_)), "{:?}", desk.health());
-            assert_eq!((desk.entries(), &desk.read().await[..first] == &new[..first]), (1, true));
+            assert_eq!((desk.entries(), desk.read().await[..first] == new[..first]), (1, true));
             desk.drained().await;
         });
     }
