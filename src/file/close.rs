@@ -82,8 +82,13 @@ impl File {
     /// # Errors
     /// The sticky failure of the file, for a program that writes it.
     pub fn flush_now(&self, handle: &Handle) -> Option<Result<()>> {
-        if !handle.is_writable() || !self.state().is_owed_an_answer() {
-            return Some(Ok(()));
+        {
+            let mut state = self.state();
+            let opener = state.openers.iter_mut().find(|opener| opener.number == handle.opener.number);
+            opener.into_iter().for_each(|opener| opener.flushed = true);
+            if !handle.is_writable() || !state.is_owed_an_answer() {
+                return Some(Ok(()));
+            }
         }
         // What failed before it was closed is brought to disk before anybody hears of it.
         self.failure().filter(|_| self.upload().is_saved()).map(Err)
@@ -122,13 +127,18 @@ impl File {
 
     /// Reads `/proc`; the caller waits in `close` meanwhile, so what is read stays true.
     fn verdict_for(&self, tid: u32) -> Verdict {
-        let processes: Vec<Tgid> = {
+        let caller = process::process_of(tid);
+        let (processes, newcomers) = {
             let state = self.state();
-            let writers = state.openers.iter().filter(|opener| opener.writable).map(|opener| opener.process);
-            let mut all: Vec<Tgid> = writers.chain([state.last_writer, process::process_of(tid)]).flatten().collect();
+            let writers = || state.openers.iter().filter(|opener| opener.writable);
+            let all = writers().map(|opener| opener.process);
+            let mut all: Vec<Tgid> = all.chain([state.last_writer, caller]).flatten().collect();
             all.sort_by_key(|process| process.0);
             all.dedup();
-            all
+            // The descriptor of a program that is still in `open` cannot be seen yet; one that nobody ever closed a copy of
+            // is not one that was handed on to the caller.
+            let newcomers = writers().filter(|opener| !opener.flushed).filter_map(|opener| opener.process);
+            (all, newcomers.filter(|process| Some(*process) != caller).collect::<Vec<_>>())
         };
         let holds = |process: &Tgid| {
             let device = self.files.device.get()?;
@@ -137,7 +147,8 @@ impl File {
         // Where it cannot be seen, it is not held: a close that commits too early is repaired by the next one, a close
         // that commits too late is a lie.
         let still_held = processes.iter().any(|process| holds(process).unwrap_or(false));
-        verdict(still_held, process::dies_by_signal(tid))
+        let signal = process::dies_by_signal(tid);
+        verdict(still_held || (signal.is_some() && newcomers.into_iter().any(process::is_alive)), signal)
     }
 
     /// What a close would do, whoever has the file open.
@@ -265,7 +276,7 @@ impl File {
     /// Takes `handle` off the list of who has the file open.
     pub(super) fn forget(&self, handle: &Handle) {
         let mut state = self.state();
-        let at = state.openers.iter().position(|opener| *opener == handle.opener);
+        let at = state.openers.iter().position(|opener| opener.number == handle.opener.number);
         at.map(|at| state.openers.swap_remove(at));
         state.readers -= u32::from(handle.readable);
     }

@@ -147,9 +147,11 @@ impl File {
     /// The file is gone: nothing of it shall reach the service, now or at the next mount. What the service may have made of
     /// it in a moment of doubt is removed as soon as that is known.
     pub async fn discard(self: &Arc<Self>) {
-        self.removed.store(true, Ordering::Release);
         for upload in self.uploads() {
-            let on_its_way = upload.is_closed();
+            let (on_its_way, in_doubt) = (upload.is_closed(), !upload.is_over());
+            if in_doubt {
+                upload.remove_if_made();
+            }
             upload.discard();
             if let Err(error) = upload.forget_saved().await {
                 tracing::error!(path = %self.place.get(), %error, "removed; the next mount may find it in the spool");
@@ -171,7 +173,10 @@ impl File {
 
     /// The file has another name by now: its place says which.
     pub fn moved(&self) {
-        self.uploads().iter().for_each(Upload::moved);
+        for upload in self.uploads() {
+            upload.source().moved(self.place.get());
+            upload.moved();
+        }
     }
 
     /// Writes down that the file has another name, where it is written down at all.

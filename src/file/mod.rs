@@ -135,7 +135,6 @@ impl Files {
             generations: Mutex::new(Generations { current, earlier, published: None }),
             unsealing: tokio::sync::Mutex::new(()),
             turn: Notify::new(),
-            removed: AtomicBool::new(false),
             left: AtomicBool::new(false),
             base_in_doubt: AtomicBool::new(false),
             state: Mutex::default(),
@@ -153,8 +152,6 @@ pub struct File {
     unsealing: tokio::sync::Mutex<()>,
     /// Told when a generation is over.
     turn: Notify,
-    /// Its name is gone, here and on the service.
-    removed: AtomicBool,
     /// One of its generations waits for the next mount.
     left: AtomicBool,
     /// The service was away when somebody last looked: it may have another version under the name by now.
@@ -166,6 +163,8 @@ pub struct File {
 struct State {
     /// Who opened the handles that are open.
     openers: Vec<Opener>,
+    /// How many handles there ever were.
+    handles: u64,
     /// How many of the handles read through the kernel's pages.
     readers: u32,
     last_writer: Option<Tgid>,
@@ -199,8 +198,12 @@ impl State {
 /// Who opened a handle, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Opener {
+    /// Which handle of the file it is.
+    number: u64,
     process: Option<Tgid>,
     writable: bool,
+    /// A descriptor of it was closed: it is, or was, in the hands of programs.
+    flushed: bool,
 }
 
 /// One open of a file.
@@ -303,13 +306,16 @@ impl File {
     /// # Errors
     /// `Busy` when it is to be truncated and a commit does not end; `Conflict` when its bytes were thrown away.
     pub async fn open(self: &Arc<Self>, tid: u32, mode: OpenMode) -> Result<Handle> {
-        let opener = Opener { process: process::process_of(tid), writable: mode.write };
+        let process = process::process_of(tid);
+        let opener;
         {
             // Before anything changes: a close that finds nobody else with the file open may publish it as it is, and the end
             // of a program that is killed may park it.
             let mut state = self.state();
             state.check_kept()?;
             self.files.open.fetch_add(1, Ordering::Relaxed);
+            state.handles += 1;
+            opener = Opener { number: state.handles, process, writable: mode.write, flushed: false };
             state.openers.push(opener);
             state.readers += u32::from(mode.read);
             if mode.write {

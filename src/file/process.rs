@@ -27,6 +27,11 @@ pub fn process_of(tid: u32) -> Option<Tgid> {
     line.trim().parse().ok().map(Tgid)
 }
 
+/// Whether there is such a process.
+pub fn is_alive(process: Tgid) -> bool {
+    Path::new(&format!("/proc/{}", process.0)).exists()
+}
+
 /// The signal that is killing the thread `tid`, if one is.
 pub fn dies_by_signal(tid: u32) -> Option<i64> {
     killed_by(&fs::read_to_string(format!("/proc/{tid}/stat")).ok()?)

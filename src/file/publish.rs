@@ -57,7 +57,7 @@ impl File {
             match result {
                 Ok(outcome) => {
                     uploads.wake();
-                    if let Some(node) = outcome.node.filter(|_| self.removed.load(Ordering::Acquire)) {
+                    if let Some(node) = outcome.node.filter(|_| upload.is_unwanted()) {
                         self.remove_after_all(&node).await;
                     }
                     break;
@@ -98,8 +98,13 @@ impl File {
 
     /// The file was removed while nobody knew whether the service had it; it has.
     async fn remove_after_all(&self, node: &Node) {
-        let path = self.place.get();
-        if let Err(error) = self.files.uploads.service().remove(&path, node).await {
+        let (path, service) = (self.place.get(), self.files.uploads.service());
+        // By now the name may be that of another file.
+        let is_it = |there: Node| (there.id, there.version) == (node.id.clone(), node.version.clone());
+        if !service.stat(&path).await.is_ok_and(is_it) {
+            return;
+        }
+        if let Err(error) = service.remove(&path, node).await {
             tracing::error!(%path, %error, "it was removed here, and is on the service after all");
         }
     }

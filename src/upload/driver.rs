@@ -7,7 +7,7 @@
 //! **Cancellation.** A caller that stops waiting changes nothing: the commit goes on and the file learns its result.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +36,8 @@ pub struct Upload {
     pub(super) next: Mutex<Option<Arc<Upload>>>,
     /// Bytes handed to requests; a close waits as long as this moves.
     pub(super) progress: Arc<AtomicU64>,
+    /// The file was removed while nobody knew whether the service would have it.
+    unwanted: AtomicBool,
 }
 
 /// What the lock guards.
@@ -61,6 +63,8 @@ pub(super) struct Core {
     pub(super) resumed: bool,
     /// Whether the bytes may change.
     pub(super) seal: Seal,
+    /// The entry is being taken from the disk.
+    pub(super) retiring: bool,
     /// The journal speaks of other bytes than these.
     pub(super) stale: bool,
 }
@@ -85,6 +89,7 @@ impl Core {
             modified: SystemTime::UNIX_EPOCH,
             resumed: false,
             seal: Seal::None,
+            retiring: false,
             stale: false,
         }
     }
@@ -124,6 +129,7 @@ impl Upload {
             journaling: tokio::sync::Mutex::new(()),
             next: Mutex::new(None),
             progress: Arc::new(AtomicU64::new(0)),
+            unwanted: AtomicBool::new(false),
         })
     }
 
@@ -329,6 +335,17 @@ impl Upload {
     /// The file has another name by now: [`Place`] says which.
     pub fn moved(self: &Arc<Self>) {
         self.event(Event::Moved);
+    }
+
+    /// The file is about to be removed, and the service may have it in a moment: then it is to be removed there as well. (What
+    /// the service had before was removed by whoever removed the file, or another file has taken its place.)
+    pub fn remove_if_made(&self) {
+        self.unwanted.store(true, Ordering::Release);
+    }
+
+    /// See [`Upload::remove_if_made`].
+    pub fn is_unwanted(&self) -> bool {
+        self.unwanted.load(Ordering::Acquire)
     }
 
     /// The file is gone: nothing of it shall reach the service.

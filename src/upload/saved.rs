@@ -97,14 +97,22 @@ impl Upload {
         self.write_down(fate, modified).await?;
         saving.after = seal;
         // A commit that was under way may be done by now, before there was an entry that it could end.
-        let ended = {
+        self.retire(|core| !core.machine.is_dirty()).await
+    }
+
+    /// Takes the entry from the disk if `over` says so; whoever calls it journals. Until it is gone the file counts as saved:
+    /// who removed or renamed it in between without waiting for this would meet it again at the next mount.
+    async fn retire(&self, over: impl FnOnce(&Core) -> bool) -> Result<()> {
+        let journal = {
             let mut core = self.core();
-            if core.machine.is_dirty() { None } else { core.journal.take() }
+            let journal = if over(&core) { core.journal.take() } else { None };
+            core.retiring = journal.is_some();
+            journal
         };
-        match ended {
-            Some(journal) => blocking(move || journal.retire()).await,
-            None => Ok(()),
-        }
+        let Some(journal) = journal else { return Ok(()) };
+        let retired = blocking(move || journal.retire()).await;
+        self.core().retiring = false;
+        retired
     }
 
     async fn write_down(self: &Arc<Self>, fate: Fate, modified: SystemTime) -> Result<()> {
@@ -177,7 +185,8 @@ impl Upload {
 
     /// Whether the spool knows of the file.
     pub fn is_saved(&self) -> bool {
-        self.core().journal.is_some()
+        let core = self.core();
+        core.journal.is_some() || core.retiring
     }
 
     /// Whether its bytes may not change as it is.
@@ -225,11 +234,7 @@ impl Upload {
     /// `Spool`.
     pub async fn forget_saved(self: &Arc<Self>) -> Result<()> {
         let _one = self.journaling.lock().await;
-        let journal = self.core().journal.take();
-        match journal {
-            Some(journal) => blocking(move || journal.retire()).await,
-            None => Ok(()),
-        }
+        self.retire(|_| true).await
     }
 
     /// The service has the file: its entry ends, and then whoever waits is told.
@@ -237,8 +242,8 @@ impl Upload {
         let _one = self.journaling.lock().await;
         let id = journal.id();
         self.tell_next().await;
-        self.core().journal.take_if(|known| known.id() == id);
-        if let Err(error) = blocking(move || journal.retire()).await {
+        let is_known = |core: &Core| core.journal.as_ref().is_some_and(|known| known.id() == id);
+        if let Err(error) = self.retire(is_known).await {
             tracing::error!(path = %self.place.get(), %error, "uploaded; the next mount may find it in the spool again");
         }
         tell(told);

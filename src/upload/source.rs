@@ -124,6 +124,13 @@ impl Source {
         self.base().node = Some((path, node));
     }
 
+    /// A directory above was renamed: the version below has another path, too.
+    pub fn moved(&self, path: RemotePath) {
+        if let Some((at, _)) = &mut self.base().node {
+            *at = path;
+        }
+    }
+
     /// A file that the service does not have yet will replace `node` at `path`. None of its bytes show through.
     pub fn replaces(&self, path: RemotePath, node: Node) {
         let mut base = self.base();
