@@ -105,7 +105,12 @@ impl File {
             let asked = tokio::task::spawn_blocking(move || file.verdict_for(tid));
             let asked = tokio::time::timeout(PROC_MAX, asked).await;
             match asked.unwrap_or(Ok(Verdict::Commit)).unwrap_or(Verdict::Commit) {
-                Verdict::Defer => return Ok(()),
+                Verdict::Defer => {
+                    // Whoever closes it last hears it as well.
+                    let Some(error) = self.failure() else { return Ok(()) };
+                    self.not_uploaded(&self.upload(), &error).await;
+                    return Err(error);
+                }
                 Verdict::Park { signal } => {
                     let what = format!("the program that wrote it was killed by signal {signal}");
                     if self.park(Error::new(Kind::Interrupted, "close", what).hint(RETRY_OR_DISCARD), seen).await {
@@ -115,6 +120,7 @@ impl File {
                 // Whoever opened the file meanwhile may have cut it: his half of a file is not to be published.
                 Verdict::Commit => {
                     self.until_turn().await?;
+                    self.take_back(tid, seen);
                     match self.begin_commit(|state| state.moment() == seen) {
                         Decision::Unwanted => {}
                         Decision::Busy(upload) => upload.settled().await,
@@ -122,6 +128,19 @@ impl File {
                     }
                 }
             }
+        }
+    }
+
+    /// A program that is in the middle of its own close cannot be seen to hold the file. If another writer was killed just then,
+    /// the file was parked for that: but the one that closes it wrote, too, and says that it is complete.
+    fn take_back(&self, tid: u32, seen: (u64, u64)) {
+        let caller = process::process_of(tid);
+        let mut state = self.state();
+        let is_writer = caller.is_some_and(|process| state.writers.contains(&process));
+        if is_writer && state.moment() == seen && state.killed_at == Some(seen) {
+            state.killed_at = None;
+            state.parked = None;
+            self.upload().reopen();
         }
     }
 
@@ -241,6 +260,7 @@ impl File {
         if result.is_ok() {
             state.answered = state.answered.max(covers);
             if state.writes == covers {
+                state.writers.clear();
                 state.expectation = Expectation::Nothing;
             }
         } else {
@@ -316,6 +336,7 @@ impl File {
             }
             tracing::warn!(path = %self.place.get(), %error, bytes = self.size(), "not uploaded; the bytes are kept");
             state.parked = Some(error.clone());
+            state.killed_at = Some(seen);
             upload.interrupt(error.clone());
         }
         self.keep_back(&upload, error).await;

@@ -176,7 +176,11 @@ struct State {
     writes: u64,
     /// How many of the `writes` some close or `fsync` has told the truth about.
     answered: u64,
+    /// The processes that wrote since the last commit.
+    writers: Vec<Tgid>,
     parked: Option<Error>,
+    /// The moment in which a writer was killed and the file parked for that.
+    killed_at: Option<(u64, u64)>,
     /// The bytes were thrown away: the name stands for another file, or for none. Nobody may open this one any more.
     thrown_away: bool,
     modified: Option<SystemTime>,
@@ -470,7 +474,11 @@ impl File {
                 _ => process::process_of(tid),
             };
             state.known_thread = Some((tid, process));
-            state.last_writer = process;
+            if state.last_writer != process || state.writers.is_empty() {
+                state.last_writer = process;
+                let new = process.filter(|process| !state.writers.contains(process));
+                state.writers.extend(new);
+            }
         }
         state.writes += 1;
         state.parked = None;

@@ -1,6 +1,8 @@
 //! The integration tests, in one binary: what a service must do (`conformance`), what a mount promises to programs
 //! (`close`, `killed`, `failed`, `files`, `names`, `races`, `pressure`, `promise`, `unmount`, `daemon`), what a process may
-//! leave to another one (`resumed`), also when it dies (`durable`), what a person types (`cli`) and sees first (`demo`), how
+//! leave to another one (`resumed`), also when it dies (`durable`), when any request of an upload that nobody waits for fails
+//! (`nth_fault`), when the account is forgotten meanwhile (`expired`), and over many hours (`soak`); how like a local
+//! directory it is (`posix`), also for a crowd (`hammer`); what a person types (`cli`) and sees first (`demo`), how
 //! a live mount is asked and told (`control`), also by our own commands (`commands`), one
 //! service against its real server (`mediawiki`), that server mounted and used
 //! (`wiki_mount`, `wiki_errors`), also over a bad network (`wiki_faults`), its other kinds (`wiki_variants`), ONLYOFFICE
