@@ -97,7 +97,10 @@ impl File {
             }
             if let Some(node) = earlier[at].source().node() {
                 let path = self.place.get();
-                earlier[at + 1..].iter().chain([&*current]).for_each(|later| later.follows(path.clone(), node.clone()));
+                earlier[at + 1..]
+                    .iter()
+                    .chain([&*current])
+                    .for_each(|later| later.follows(&earlier[at], path.clone(), node.clone()));
             }
             *published = Some(Instant::now());
         }

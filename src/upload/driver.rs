@@ -36,9 +36,14 @@ pub struct Upload {
     pub(super) next: Mutex<Option<Arc<Upload>>>,
     /// Bytes handed to requests; a close waits as long as this moves.
     pub(super) progress: Arc<AtomicU64>,
+    /// Greater than those of all that were made before.
+    pub(super) number: u64,
     /// The file was removed while nobody knew whether the service would have it.
     unwanted: AtomicBool,
 }
+
+/// Numbers uploads, from 1 on.
+static UPLOADS: AtomicU64 = AtomicU64::new(1);
 
 /// What the lock guards.
 pub(super) struct Core {
@@ -53,6 +58,8 @@ pub(super) struct Core {
     pub(super) begun_at: RemotePath,
     /// When the service last confirmed a version.
     pub(super) committed: Option<Instant>,
+    /// The number of the generation that was last heard to be on the service before this one.
+    pub(super) followed: u64,
     /// Where it is written down what another process needs to go on, once the file was saved.
     pub(super) journal: Option<Arc<Journal>>,
     /// See [`Info::order`](crate::spool::Info::order).
@@ -84,6 +91,7 @@ impl Core {
             asked: None,
             begun_at: RemotePath::root(),
             committed: None,
+            followed: 0,
             journal: None,
             order: 0,
             modified: SystemTime::UNIX_EPOCH,
@@ -129,6 +137,7 @@ impl Upload {
             journaling: tokio::sync::Mutex::new(()),
             next: Mutex::new(None),
             progress: Arc::new(AtomicU64::new(0)),
+            number: UPLOADS.fetch_add(1, Ordering::Relaxed),
             unwanted: AtomicBool::new(false),
         })
     }

@@ -254,7 +254,7 @@ impl Upload {
     async fn tell_next(&self) {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(next), Some(node)) = (next, self.source.node()) {
-            next.follows(self.place.get(), node);
+            next.follows(self, self.place.get(), node);
             let modified = next.core().modified;
             if let Err(error) = Box::pin(next.save_again(None, modified)).await {
                 tracing::warn!(path = %self.place.get(), %error, "the spool does not say what a later version rests on");
@@ -342,9 +342,14 @@ impl Upload {
         Ok(next)
     }
 
-    /// The generation before this one is on the service as `node`.
-    pub fn follows(&self, path: RemotePath, node: Node) {
-        self.source.rebase(path, node);
+    /// The generation `before` this one is on the service as `node`. It may be said late, and more than once: what this one
+    /// knows of itself, or of one in between, is newer.
+    pub fn follows(&self, before: &Upload, path: RemotePath, node: Node) {
+        let mut core = self.core();
+        if core.committed.is_none() && core.followed < before.number {
+            core.followed = before.number;
+            self.source.rebase(path, node);
+        }
     }
 }
 

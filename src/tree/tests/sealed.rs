@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 
-use super::life::{families, text};
+use super::life::{families, path, text};
 use super::rig::Rig;
 use crate::error::Kind;
 use crate::service::Operation;
@@ -71,6 +71,33 @@ fn what_is_written_down_while_a_close_is_does_not_undo_it() {
         let rig = rig.again();
         rig.life.arrive();
         assert_eq!((rig.content("a"), rig.versions("a")), (Some(text(3000, 1)), 1), "{family}");
+    }
+}
+
+#[test]
+fn what_is_said_late_of_an_earlier_generation_changes_nothing() {
+    for (family, config) in families() {
+        let rig = Rig::new(config);
+        let gate = rig.stall();
+        rig.life
+            .live(async |life| {
+                life.put("a", &text(100, 1), true).await.unwrap();
+                let file = life.file("a").await.unwrap();
+                let first = file.upload();
+                life.put("a", &text(20_000, 2), false).await.unwrap();
+                gate.open();
+                while file.is_local() {
+                    file.settle_generations();
+                    tokio::task::yield_now().await;
+                }
+                let second = file.upload();
+                assert!(!std::sync::Arc::ptr_eq(&first, &second), "{family}");
+                let old = first.source().node().unwrap_or_else(|| second.source().node().unwrap());
+                second.follows(&first, path("a"), crate::service::Node { size: 100, ..old });
+                let bytes = file.read(0, file.size()).await.unwrap();
+                assert_eq!(bytes, [text(100, 1), text(20_000, 2)].concat(), "{family}");
+            })
+            .unwrap();
     }
 }
 
