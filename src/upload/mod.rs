@@ -115,10 +115,10 @@ impl Uploads {
         self.tasks.wait().await;
     }
 
-    /// `delay` to twice as long: clients that were refused together do not come back together. Never shorter, because it
-    /// may be the service's own wish, and because the tries of an upload are to bridge the restart of a server: a few short
-    /// ones would use them up.
+    /// `delay`, up to a quarter longer: clients that were refused together do not come back together. Never shorter, because
+    /// it may be the service's own wish, and because the tries of an upload are to bridge the restart of a server, which a
+    /// few short waits would not; not much longer, because a person waits in front of `cp`.
     fn jitter(&self, delay: Duration) -> Duration {
-        delay.mul_f64(1.0 + fastrand::f64())
+        delay.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 }
