@@ -97,19 +97,20 @@ impl Upload {
         self.write_down(fate, modified).await?;
         saving.after = seal;
         // A commit that was under way may be done by now, before there was an entry that it could end.
-        self.retire(|core| !core.machine.is_dirty()).await
+        self.retire(|core| core.journal.clone().filter(|_| !core.machine.is_dirty())).await
     }
 
-    /// Takes the entry from the disk if `over` says so; whoever calls it journals. Until it is gone the file counts as saved:
+    /// Takes the entry from the disk that `over` names; whoever calls it journals. Until it is gone the file counts as saved:
     /// who removed or renamed it in between without waiting for this would meet it again at the next mount.
-    async fn retire(&self, over: impl FnOnce(&Core) -> bool) -> Result<()> {
+    async fn retire(&self, over: impl FnOnce(&Core) -> Option<Arc<Journal>>) -> Result<()> {
         let journal = {
             let mut core = self.core();
-            let journal = if over(&core) { core.journal.take() } else { None };
-            core.retiring = journal.is_some();
+            let Some(journal) = over(&core) else { return Ok(()) };
+            // It may have another one by now.
+            core.journal.take_if(|known| known.id() == journal.id());
+            core.retiring = true;
             journal
         };
-        let Some(journal) = journal else { return Ok(()) };
         let retired = blocking(move || journal.retire()).await;
         self.core().retiring = false;
         retired
@@ -234,16 +235,14 @@ impl Upload {
     /// `Spool`.
     pub async fn forget_saved(self: &Arc<Self>) -> Result<()> {
         let _one = self.journaling.lock().await;
-        self.retire(|_| true).await
+        self.retire(|core| core.journal.clone()).await
     }
 
     /// The service has the file: its entry ends, and then whoever waits is told.
     pub(super) async fn end_entry(self: Arc<Self>, journal: Arc<Journal>, told: Vec<Answer>) {
         let _one = self.journaling.lock().await;
-        let id = journal.id();
         self.tell_next().await;
-        let is_known = |core: &Core| core.journal.as_ref().is_some_and(|known| known.id() == id);
-        if let Err(error) = self.retire(is_known).await {
+        if let Err(error) = self.retire(|_| Some(journal)).await {
             tracing::error!(path = %self.place.get(), %error, "uploaded; the next mount may find it in the spool again");
         }
         tell(told);
