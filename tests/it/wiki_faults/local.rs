@@ -40,6 +40,9 @@ const MODES: [fn(&Gate) -> Fault; 11] = [
 /// So many of them last in quick runs.
 const LASTING: usize = 2;
 
+/// Throws away what is parked.
+const DISCARD: &str = concat!(env!("CARGO_BIN_EXE_uploadfs"), " discard NAME");
+
 /// Its file is made before the fault, and written and closed after it began.
 const WRITER: &str = "
 data = open(L + '/new', 'rb').read()
@@ -73,6 +76,13 @@ impl Case {
         let ended = program.wait();
         // The web server in front of a wiki that wants another account means it: that is told as soon as it is known.
         assert!(ended.success() || (is_final && ended.err.contains("Permission denied")), "{ended:?}");
+        if !ended.success() {
+            // In the middle of writing: what was written until then is kept, and nobody publishes half of a file.
+            site.proxy.heal();
+            assert_eq!((site.state().as_str(), site.versions()), ("parked", Vec::new()), "request {nth}");
+            site.shell(DISCARD).wait().ok();
+            return true;
+        }
         let wanted = if self.lasts && !is_doubt { TRIES } else { 1 };
         until("the fault, or the end", || site.proxy.faults() >= before + wanted || site.daemon.entries() == 0);
         let met = site.proxy.faults() > before;
