@@ -30,22 +30,13 @@ fn sums(rig: &Rig) -> BTreeMap<String, String> {
     said.lines().filter_map(|line| line.split_once("  ./")).map(|(sum, name)| (name.into(), sum.into())).collect()
 }
 
-fn crowd(change: impl FnOnce(&mut uploadfs::config::MountOptions)) {
-    let mut rig = Rig::with(MemoryConfig::friendly(), change);
+#[test]
+fn a_crowd_gets_through() {
+    let mut rig = Rig::new(MemoryConfig::friendly());
     hammer(&rig);
     let before = sums(&rig);
     rig.end().unwrap();
     rig.remount();
     assert_eq!(rig.entries(), 0, "everything has arrived");
     assert_eq!(sums(&rig), before);
-}
-
-#[test]
-fn a_crowd_gets_through() {
-    crowd(|_| {});
-}
-
-#[test]
-fn a_crowd_gets_through_with_local_closes() {
-    crowd(|options| options.close_locally = true);
 }
